@@ -1,0 +1,117 @@
+//! Statistics, computed from the bits when asked for: what `/proc/buddyinfo` and
+//! `/proc/zoneinfo` would show. Not a snapshot: pages may move from one column to another
+//! while the sum is taken. Exact while nobody allocates.
+
+use crate::sync::Ordering;
+use crate::table::{Area, Pageblock};
+use crate::tag::{Kind, Tag};
+use crate::{FrameTable, ZoneId, rows};
+use memplug_units::{PAGEBLOCK_PAGES, PageCount, PfnRange};
+
+/// The pages of a zone (or of a range), each in exactly one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneCounts {
+    /// Free and available to everyone (`nr_free_pages`).
+    pub free: PageCount,
+    /// Free, in a pageblock that a processor has reserved (`count` of the per-CPU pagesets).
+    pub cached: PageCount,
+    /// Free, but isolated: not available.
+    pub isolated: PageCount,
+    /// Allocated, holes of boot memory included.
+    pub allocated: PageCount,
+    /// Free chunks of each order, as a buddy allocator would hold the pages in `free`.
+    pub buddy: [u64; 11],
+}
+
+impl ZoneCounts {
+    /// What can be allocated: free and cached.
+    pub fn free_and_cached(&self) -> PageCount {
+        self.free.saturating_add(self.cached)
+    }
+    /// All pages online.
+    pub fn total(&self) -> PageCount {
+        self.free_and_cached()
+            .saturating_add(self.isolated)
+            .saturating_add(self.allocated)
+    }
+    fn add(column: &mut PageCount, pages: u64) {
+        *column = column.saturating_add(PageCount::new(pages));
+    }
+}
+
+impl FrameTable {
+    /// The pages of a zone.
+    pub fn zone_counts(&self, zone: ZoneId) -> ZoneCounts {
+        let mut counts = ZoneCounts::default();
+        if let Some(map) = self.zone(zone).and_then(|zone| zone.map()) {
+            let _: Option<()> = map.present.find(|number| {
+                self.count_area(&self.directory.area(number)?, &mut counts);
+                None
+            });
+        }
+        counts
+    }
+
+    /// The pages of a range of whole pageblocks. Pages that are not online do not count.
+    pub fn range_counts(&self, range: PfnRange) -> ZoneCounts {
+        let mut counts = ZoneCounts::default();
+        for pageblock in crate::table::Directory::pageblocks_in(range) {
+            let Some((area, bit)) = self.directory.area_of(pageblock) else {
+                continue;
+            };
+            if area.zone().is_some() {
+                let whole = area.whole().load(Ordering::SeqCst) & bit != 0;
+                self.count_pageblock(pageblock, whole, &mut counts);
+            }
+        }
+        counts
+    }
+
+    fn count_area(&self, area: &Area<'_>, counts: &mut ZoneCounts) {
+        if area.zone().is_none() {
+            return;
+        }
+        let whole = area.whole().load(Ordering::SeqCst);
+        let pairs = (whole & whole >> 1 & 0x5555_5555_5555_5555).count_ones();
+        let singles = whole.count_ones() - 2 * pairs;
+        counts.buddy[10] += u64::from(pairs);
+        counts.buddy[9] += u64::from(singles);
+        ZoneCounts::add(
+            &mut counts.free,
+            u64::from(whole.count_ones()) * PAGEBLOCK_PAGES,
+        );
+        let mut others = self.directory.full_area() & !whole;
+        while others != 0 {
+            let pageblock =
+                self.directory.first_in(area.number) + u64::from(others.trailing_zeros());
+            others &= others - 1;
+            self.count_pageblock(pageblock, false, counts);
+        }
+    }
+
+    fn count_pageblock(&self, pageblock: Pageblock, whole: bool, counts: &mut ZoneCounts) {
+        let Some(block) = self.directory.block(pageblock) else {
+            return;
+        };
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        let used = match tag.kind() {
+            Kind::None => 0,
+            Kind::Huge | Kind::HugeTail => PAGEBLOCK_PAGES,
+            Kind::Uniform | Kind::Mixed => rows::used(block.rows),
+        };
+        ZoneCounts::add(&mut counts.allocated, used);
+        let free = PAGEBLOCK_PAGES - used;
+        if tag.is_isolated() {
+            ZoneCounts::add(&mut counts.isolated, free);
+        } else if tag.is_reserved() {
+            ZoneCounts::add(&mut counts.cached, free);
+        } else {
+            ZoneCounts::add(&mut counts.free, free);
+            if whole || tag.kind() == Kind::None || (used == 0 && free > 0) {
+                counts.buddy[9] += 1;
+            } else if free > 0 {
+                rows::count_buddies(block.rows, &mut counts.buddy);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What can go wrong, one enum an operation.
+
+use memplug_units::{Order, OwnerId, PageCount, Pfn, PfnRange};
+
+/// Why the tables could not be made or grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// Nothing, or more than 2^28 pageblocks, to describe.
+    #[error("cannot describe {limit}: choose a limit from one memory block up to 512 TiB")]
+    Limit {
+        /// What was asked for.
+        limit: PageCount,
+    },
+    /// More zones or processors than can be numbered.
+    #[error("{zones} zones and {cpus} processors are too many or none: use 1-65535 and 1-4094")]
+    Machine {
+        /// Zones asked for.
+        zones: usize,
+        /// Processors asked for.
+        cpus: u16,
+    },
+    /// The range lies beyond the limit of the machine.
+    #[error("{range} lies beyond the machine's limit of {limit}; make the machine larger")]
+    BeyondLimit {
+        /// What was to be added.
+        range: PfnRange,
+        /// Frames that can be described.
+        limit: PageCount,
+    },
+    /// No memory for the tables.
+    #[error("no memory for the frame tables; free some")]
+    NoMemory,
+}
+
+/// Why an owner could not be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerError {
+    /// All owner numbers are given out.
+    #[error("all {0} owner numbers are in use; drop owners that are done")]
+    TooMany(u16),
+    /// No memory for its reservations.
+    #[error("no memory for the owner's reservations; free some")]
+    NoMemory,
+}
+
+/// Why nothing was allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllocError {
+    /// No free chunk of the order in any zone the request allows, above their watermarks.
+    #[error("no free chunk of order {order} in the zones allowed; free or plug memory")]
+    NoMemory {
+        /// The order asked for.
+        order: Order,
+    },
+    /// The owner was never registered.
+    #[error("{owner} is not registered; register it first")]
+    UnknownOwner {
+        /// The owner named.
+        owner: OwnerId,
+    },
+}
+
+/// Why a chunk was not freed. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FreeError {
+    /// The frame is beyond the machine or never had memory.
+    #[error("frame {pfn} is no memory of this machine; free what was allocated from it")]
+    NotMemory {
+        /// The frame given.
+        pfn: Pfn,
+    },
+    /// It is not aligned to its order.
+    #[error("frame {pfn} does not start a chunk of order {order}; free with the order allocated")]
+    Misaligned {
+        /// The frame given.
+        pfn: Pfn,
+        /// The order given.
+        order: Order,
+    },
+    /// The chunk is free: freed twice, or never allocated.
+    #[error("frame {pfn} is not allocated; it was freed before")]
+    NotAllocated {
+        /// The frame given.
+        pfn: Pfn,
+    },
+    /// It was allocated with another order.
+    #[error("frame {pfn} was allocated with order {actual}, not {given}; free with that order")]
+    WrongOrder {
+        /// The frame given.
+        pfn: Pfn,
+        /// The order given.
+        given: Order,
+        /// The order it has.
+        actual: Order,
+    },
+    /// It belongs to someone else.
+    #[error("frame {pfn} belongs to {actual}, not {given}; only its owner may free it")]
+    WrongOwner {
+        /// The frame given.
+        pfn: Pfn,
+        /// The owner given.
+        given: OwnerId,
+        /// The owner it has.
+        actual: OwnerId,
+    },
+}
+
+/// Why a pageblock was not isolated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IsolateError {
+    /// Someone else has isolated it.
+    #[error("pageblock at {pfn} is isolated by someone else; wait for that to end")]
+    Isolated {
+        /// First frame of the pageblock.
+        pfn: Pfn,
+    },
+    /// It is not online.
+    #[error("pageblock at {pfn} is not online; only online memory can be isolated")]
+    NotOnline {
+        /// First frame of the pageblock.
+        pfn: Pfn,
+    },
+}

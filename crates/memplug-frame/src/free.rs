@@ -1,0 +1,263 @@
+//! Putting chunks back.
+//!
+//! One read-modify-write clears the bits; its old value tells a double free, and whether the
+//! pageblock changed enough to want a look ([`FrameTable::settle`]): a full row became free,
+//! or a row became empty. Owner and order are checked against the tag before anything changes.
+//!
+//! I-FRAME-4: a pageblock that nobody holds is found by searchers: if it is empty its bit in
+//! the word of whole ones is set, if it has free pages its partial bit is. Kept by `settle`,
+//! which runs after every change that could break it and looks again when it lost a race.
+
+use crate::rows;
+use crate::sync::{Ordering, handshake, relax};
+use crate::table::{Block, Pageblock, split};
+use crate::tag::{Kind, Tag};
+use crate::{FrameTable, FreeError};
+use memplug_units::{Order, OwnerId, Pfn};
+
+impl FrameTable {
+    /// Frees a chunk that `owner` got with this `order`.
+    ///
+    /// # Errors
+    /// [`FreeError`] names what does not fit: freed twice, wrong order, somebody else's frame,
+    /// no memory at all. Nothing is changed then.
+    #[inline]
+    pub fn put(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
+        let (pageblock, page) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return Err(FreeError::NotMemory { pfn });
+        };
+        let tag = block.tag.load(Ordering::SeqCst);
+        if tag & Tag::FREE_MASK != Tag::free_match(owner, order) || !pfn.is_aligned(order) {
+            return self.put_slow(pfn, order, owner, block);
+        }
+        let Some(released) = rows::release(block.rows, order, page) else {
+            return self.not_allocated(pfn);
+        };
+        handshake();
+        if released.notable && !Tag(block.tag.load(Ordering::SeqCst)).is_held() {
+            self.settle(pageblock);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_allocated(&self, pfn: Pfn) -> Result<(), FreeError> {
+        Err(match self.zone_of(split(pfn).0) {
+            Some(_) => FreeError::NotAllocated { pfn },
+            None => FreeError::NotMemory { pfn },
+        })
+    }
+
+    /// Everything but a chunk of a uniform pageblock with the right owner and order.
+    #[cold]
+    fn put_slow(
+        &self,
+        pfn: Pfn,
+        order: Order,
+        owner: OwnerId,
+        block: Block<'_>,
+    ) -> Result<(), FreeError> {
+        let (pageblock, page) = split(pfn);
+        loop {
+            let tag = Tag(block.tag.load(Ordering::SeqCst));
+            if tag.is_busy() {
+                relax();
+                continue;
+            }
+            let class = match tag.kind() {
+                Kind::None => return self.not_allocated(pfn),
+                Kind::Mixed => match self.put_mixed(pfn, order, owner) {
+                    Some(result) => return result,
+                    None => continue, // not mixed any more
+                },
+                Kind::Uniform => {
+                    let word = block.rows[page / 64].load(Ordering::SeqCst);
+                    if word >> (page % 64) & 1 == 0 {
+                        return self.not_allocated(pfn);
+                    }
+                    tag.class()
+                }
+                Kind::Huge | Kind::HugeTail => tag.class(),
+            };
+            check_class(pfn, order, owner, class.owner(), class.order())?;
+            match tag.kind() {
+                Kind::Huge => return self.put_huge(pageblock, order, tag, block),
+                Kind::HugeTail => return Err(FreeError::Misaligned { pfn, order }),
+                // Became uniform of this very class meanwhile: the fast path takes it.
+                _ => return self.put(pfn, order, owner),
+            }
+        }
+    }
+
+    fn put_huge(
+        &self,
+        pageblock: Pageblock,
+        order: Order,
+        seen: Tag,
+        block: Block<'_>,
+    ) -> Result<(), FreeError> {
+        let mut tag = seen;
+        // The head decides who frees: a second free finds another kind.
+        while !self.empty_huge(block, tag, pageblock) {
+            tag = Tag(block.tag.load(Ordering::SeqCst));
+            if tag.kind() != Kind::Huge {
+                return self.not_allocated(crate::table::join(pageblock, 0));
+            }
+        }
+        if order == Order::MAX
+            && let Some(tail) = self.directory.block(pageblock + 1)
+        {
+            while !self.empty_huge(tail, Tag(tail.tag.load(Ordering::SeqCst)), pageblock + 1) {
+                relax();
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a huge pageblock empty if its tag still is `tag`.
+    fn empty_huge(&self, block: Block<'_>, tag: Tag, pageblock: Pageblock) -> bool {
+        let none = Tag::none(tag.generation());
+        let next = if tag.is_isolated() {
+            none.isolated()
+        } else {
+            none.busy()
+        };
+        if block
+            .tag
+            .compare_exchange(tag.0, next.0, Ordering::SeqCst, Ordering::Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        if !tag.is_isolated() {
+            self.publish_whole(pageblock);
+            block.tag.store(none.0, Ordering::SeqCst);
+        }
+        true
+    }
+
+    /// Puts back a pageblock that was taken whole and given a tag, but not used.
+    pub(crate) fn put_whole(&self, pageblock: Pageblock) {
+        if let Some(block) = self.directory.block(pageblock) {
+            while !self.empty_huge(block, Tag(block.tag.load(Ordering::SeqCst)), pageblock) {
+                relax();
+            }
+        }
+    }
+
+    /// Lists the pageblock as wholly free. Its tag must be busy: takers wait for that to end.
+    pub(crate) fn publish_whole(&self, pageblock: Pageblock) {
+        let Some((area, bit)) = self.directory.area_of(pageblock) else {
+            return;
+        };
+        let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
+            return;
+        };
+        zone.whole_blocks.fetch_add(1, Ordering::Relaxed);
+        area.whole().fetch_or(bit, Ordering::SeqCst);
+        if let Some(map) = zone.map() {
+            map.whole.insert(area.number);
+        }
+    }
+
+    fn publish_partial(&self, pageblock: Pageblock) {
+        let Some((area, bit)) = self.directory.area_of(pageblock) else {
+            return;
+        };
+        if area.partial().load(Ordering::SeqCst) & bit == 0 {
+            area.partial().fetch_or(bit, Ordering::SeqCst);
+        }
+        if let Some(map) = area
+            .zone()
+            .and_then(|zone| self.zone(zone))
+            .and_then(|z| z.map())
+        {
+            map.partial.insert(area.number);
+        }
+    }
+
+    /// Restores I-FRAME-4 for a pageblock that just changed.
+    pub(crate) fn settle(&self, pageblock: Pageblock) {
+        let Some(block) = self.directory.block(pageblock) else {
+            return;
+        };
+        loop {
+            let tag = Tag(block.tag.load(Ordering::SeqCst));
+            // Whoever holds it settles it when letting go.
+            if tag.is_held() || !matches!(tag.kind(), Kind::Uniform | Kind::Mixed) {
+                return;
+            }
+            if !rows::all_free(block.rows) {
+                if !rows::all_used(block.rows) {
+                    self.publish_partial(pageblock);
+                }
+                return;
+            }
+            let merged = match tag.kind() {
+                Kind::Mixed => self.mixed.with(|tables| {
+                    let merged = self.merge(pageblock, block, tag);
+                    if merged == Some(true) {
+                        tables.remove(&pageblock);
+                    }
+                    merged
+                }),
+                _ => self.merge(pageblock, block, tag),
+            };
+            if merged == Some(true) {
+                return;
+            }
+        }
+    }
+
+    /// Makes an empty pageblock wholly free. `Some(false)` if it was not empty after all,
+    /// `None` if somebody else changed it first.
+    fn merge(&self, pageblock: Pageblock, block: Block<'_>, tag: Tag) -> Option<bool> {
+        block
+            .tag
+            .compare_exchange(tag.0, tag.busy().0, Ordering::SeqCst, Ordering::Relaxed)
+            .ok()?;
+        handshake();
+        let empty = rows::all_free(block.rows);
+        if empty {
+            self.clear_partial(pageblock);
+            self.publish_whole(pageblock);
+        }
+        let next = if empty {
+            Tag::none(tag.generation())
+        } else {
+            tag
+        };
+        block.tag.store(next.0, Ordering::SeqCst);
+        handshake();
+        Some(empty)
+    }
+}
+
+/// Whether a chunk of `class` may be freed as (`order`, `owner`).
+pub(crate) fn check_class(
+    pfn: Pfn,
+    order: Order,
+    owner: OwnerId,
+    actual_owner: OwnerId,
+    actual_order: Order,
+) -> Result<(), FreeError> {
+    if actual_owner != owner {
+        return Err(FreeError::WrongOwner {
+            pfn,
+            given: owner,
+            actual: actual_owner,
+        });
+    }
+    if actual_order != order {
+        return Err(FreeError::WrongOrder {
+            pfn,
+            given: order,
+            actual: actual_order,
+        });
+    }
+    if !pfn.is_aligned(order) {
+        return Err(FreeError::Misaligned { pfn, order });
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Taking pageblocks out of service and back, and whole ranges on and off line.
+//!
+//! Isolating sets a flag in the tag. A thread that claims a page meanwhile looks at the tag
+//! after its claim and gives the page back, so once the flag is set nothing new is allocated;
+//! pages freed into the pageblock stay there. A wholly free pageblock is taken off its list
+//! first. I-FRAME-6: an isolated pageblock is on no list, and no allocation in it began after
+//! the call that isolated it returned.
+//!
+//! The callers' side: one thread at a time brings ranges on and off line. Isolation may be
+//! asked for by several; the second is told.
+
+use crate::rows::{self, ROWS};
+use crate::sync::{Ordering, relax};
+use crate::table::{Directory, Pageblock, join, split};
+use crate::tag::{Class, Kind, MigrateType, Tag};
+use crate::{FrameTable, IsolateError, RESERVED, TableError, ZoneId};
+use memplug_units::{Order, Pfn, PfnRange};
+
+impl FrameTable {
+    /// Makes the metadata for a range exist, so that onlining it cannot fail for want of it.
+    ///
+    /// # Errors
+    /// [`TableError::BeyondLimit`] or [`TableError::NoMemory`].
+    pub fn prepare(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
+        self.directory.ensure(range)?;
+        let zones = self.zones.len();
+        let frames = self.zone(zone).ok_or(TableError::Machine {
+            zones,
+            cpus: self.cpus,
+        })?;
+        frames.ensure(self.directory.areas()).map(|_| ())
+    }
+
+    /// Puts a range of whole blocks into the zone, all free. It can be allocated from at once.
+    ///
+    /// # Errors
+    /// As [`FrameTable::prepare`]; after a successful `prepare` of the same range, none.
+    pub fn online(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
+        self.prepare(range, zone)?;
+        let Some(frames) = self.zone(zone) else {
+            return Ok(());
+        };
+        let Some(map) = frames.map() else {
+            return Ok(());
+        };
+        let full = self.directory.full_area();
+        for number in self.directory.areas_in(range) {
+            let Some(area) = self.directory.area(number) else {
+                continue;
+            };
+            area.set_zone(Some(zone));
+            map.present.insert(number);
+            frames
+                .whole_blocks
+                .fetch_add(i64::from(full.count_ones()), Ordering::Relaxed);
+            area.whole().store(full, Ordering::SeqCst);
+            map.whole.insert(number);
+        }
+        Ok(())
+    }
+
+    /// Marks pages of a range that just came online as held by [`RESERVED`]: holes in boot
+    /// memory, firmware. To be called before anyone allocates from it.
+    pub fn hold(&self, range: PfnRange) {
+        let class = Class::new(RESERVED, MigrateType::Unmovable, Order::ZERO);
+        for pageblock in Directory::pageblocks_in(range) {
+            self.hold_in(pageblock, range, class);
+        }
+    }
+
+    fn hold_in(&self, pageblock: Pageblock, range: PfnRange, class: Class) {
+        let Some(block) = self.directory.block(pageblock) else {
+            return;
+        };
+        if self.unlist(pageblock) {
+            let tag = Tag::new(Kind::Uniform, class, None, 0);
+            block.tag.store(tag.0, Ordering::SeqCst);
+        }
+        for page in 0..ROWS * 64 {
+            if range.contains(join(pageblock, page)) {
+                block.rows[page / 64].fetch_or(1 << (page % 64), Ordering::SeqCst);
+            }
+        }
+        self.settle(pageblock);
+    }
+
+    /// Isolates the pageblock that starts at `pfn`.
+    ///
+    /// # Errors
+    /// [`IsolateError`] if someone else has, or it is not online.
+    pub fn isolate(&self, pfn: Pfn) -> Result<(), IsolateError> {
+        let (pageblock, _) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return Err(IsolateError::NotOnline { pfn });
+        };
+        if self.zone_of(pageblock).is_none() {
+            return Err(IsolateError::NotOnline { pfn });
+        }
+        loop {
+            let tag = Tag(block.tag.load(Ordering::SeqCst));
+            if tag.is_isolated() {
+                return Err(IsolateError::Isolated { pfn });
+            }
+            if tag.is_busy() {
+                relax();
+                continue;
+            }
+            if tag.kind() == Kind::None {
+                // Not listed either: someone is about to give it a tag. The flag, once set,
+                // makes that fail and leaves the pageblock to us.
+                self.unlist(pageblock);
+            }
+            let isolated = tag.isolated().0;
+            let set =
+                block
+                    .tag
+                    .compare_exchange(tag.0, isolated, Ordering::SeqCst, Ordering::Relaxed);
+            if set.is_ok() {
+                self.clear_partial(pageblock);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a wholly free pageblock off its list; whether it was there.
+    fn unlist(&self, pageblock: Pageblock) -> bool {
+        let Some((area, bit)) = self.directory.area_of(pageblock) else {
+            return false;
+        };
+        let listed = area.whole().fetch_and(!bit, Ordering::SeqCst) & bit != 0;
+        if listed && let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) {
+            zone.whole_blocks.fetch_sub(1, Ordering::Relaxed);
+        }
+        listed
+    }
+
+    /// Puts an isolated pageblock back into service. Does nothing if it is not isolated.
+    pub fn unisolate(&self, pfn: Pfn) {
+        let (pageblock, _) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return;
+        };
+        loop {
+            let tag = Tag(block.tag.load(Ordering::SeqCst));
+            if !tag.is_isolated() {
+                return;
+            }
+            if tag.is_busy() {
+                relax();
+                continue;
+            }
+            let empty = tag.kind() == Kind::None;
+            let next = if empty {
+                tag.not_isolated().busy()
+            } else {
+                tag.not_isolated()
+            };
+            let set =
+                block
+                    .tag
+                    .compare_exchange(tag.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
+            if set.is_err() {
+                continue;
+            }
+            if empty {
+                self.publish_whole(pageblock);
+                block.tag.store(tag.not_isolated().0, Ordering::SeqCst);
+            } else {
+                self.settle(pageblock);
+            }
+            return;
+        }
+    }
+
+    /// Whether the pageblock at `pfn` is isolated.
+    pub fn is_isolated(&self, pfn: Pfn) -> bool {
+        self.directory
+            .block(split(pfn).0)
+            .is_some_and(|block| Tag(block.tag.load(Ordering::SeqCst)).is_isolated())
+    }
+
+    /// First frame of the first pageblock of the range that is not isolated and wholly free.
+    pub fn first_not_free(&self, range: PfnRange) -> Option<Pfn> {
+        Directory::pageblocks_in(range)
+            .map(|pageblock| join(pageblock, 0))
+            .find(|&pfn| {
+                let Some(block) = self.directory.block(split(pfn).0) else {
+                    return true;
+                };
+                let tag = Tag(block.tag.load(Ordering::SeqCst));
+                let empty = match tag.kind() {
+                    Kind::None => true,
+                    Kind::Uniform | Kind::Mixed => rows::all_free(block.rows),
+                    Kind::Huge | Kind::HugeTail => false,
+                };
+                !(tag.is_isolated() && empty)
+            })
+    }
+
+    /// Takes a range of whole blocks out of its zone.
+    ///
+    /// # Errors
+    /// The first frame of a pageblock that is not isolated and wholly free; nothing changed.
+    pub fn offline(&self, range: PfnRange) -> Result<(), Pfn> {
+        if let Some(pfn) = self.first_not_free(range) {
+            return Err(pfn);
+        }
+        for pageblock in Directory::pageblocks_in(range) {
+            let Some(block) = self.directory.block(pageblock) else {
+                continue;
+            };
+            let tag = Tag(block.tag.load(Ordering::SeqCst));
+            if tag.kind() == Kind::Mixed {
+                self.mixed.with(|tables| tables.remove(&pageblock));
+            }
+            let gone = Tag::none(tag.generation().wrapping_add(1));
+            block.tag.store(gone.0, Ordering::SeqCst);
+        }
+        for number in self.directory.areas_in(range) {
+            let Some(area) = self.directory.area(number) else {
+                continue;
+            };
+            let map = area
+                .zone()
+                .and_then(|zone| self.zone(zone))
+                .and_then(|zone| zone.map());
+            area.whole().store(0, Ordering::SeqCst);
+            area.partial().store(0, Ordering::SeqCst);
+            area.set_zone(None);
+            if let Some(map) = map {
+                map.present.remove_unless(number, || false);
+                map.whole.remove_unless(number, || false);
+                map.partial.remove_unless(number, || false);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! A page frame allocator whose memory can come and go while it is in use.
+//!
+//! The classical buddy allocator keeps lists under a lock a zone. This one keeps bits: eight
+//! words (one cache line) for the 512 pages of a pageblock, one word for up to 64 pageblocks
+//! that are wholly free, and a tag a pageblock. Getting or putting a chunk of order 0 to 6 is
+//! one atomic read-modify-write in a pageblock that the processor has reserved; order 9 is one
+//! in the word of wholly free pageblocks. Nothing is hidden in per-CPU lists: a reservation is
+//! a hint, and can be taken away by changing the tag. After LLFree (ATC'23), with tags, owners,
+//! zones and isolation.
+//!
+//! - `rows`: the bits of a pageblock. `tag`: what a pageblock is. `table`: where both lie.
+//! - `zone`: the areas of a zone and where to look for free ones. `watermark`: min, low, high.
+//! - `slot`: reservations of processors. `get`, `free`, `mixed`: get and put.
+//! - `isolate`: take pageblocks out of service, put them back, bring them on and off line.
+//! - `count`: statistics, computed from the bits. `walk`: who holds what.
+//!
+//! Orders: 0 to 10, a chunk never crosses an area (so no order 10 in blocks of 2 MiB).
+//! Lock order: the only lock is that of the side tables of mixed pageblocks; it is a leaf.
+//! Left out: no clock, no callbacks, no memory: frames are numbers. A thread that sleeps
+//! between two instructions while a pageblock is taken 65,536 times with equal outcome could
+//! claim under a recycled tag; it would claim for the same owner, so nothing breaks.
+#![cfg_attr(not(any(feature = "std", loom)), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod count;
+mod error;
+mod free;
+mod get;
+mod isolate;
+mod mixed;
+mod rows;
+mod slot;
+mod sync;
+mod table;
+mod tag;
+mod walk;
+mod watermark;
+mod zone;
+
+pub use count::ZoneCounts;
+pub use error::{AllocError, FreeError, IsolateError, OwnerError, TableError};
+pub use get::{Request, Reserves};
+pub use slot::RequestKey;
+pub use tag::{Class, MigrateType};
+pub use walk::Allocation;
+pub use zone::{Watermarks, ZoneId};
+
+use crate::mixed::SideTables;
+use crate::slot::OwnerSlots;
+use crate::sync::{AtomicU32, Mutex};
+use crate::table::Directory;
+use crate::zone::ZoneFrames;
+use alloc::boxed::Box;
+use memplug_units::{Geometry, OwnerId, PageCount};
+use once_cell::race::OnceBox;
+
+/// Owners that can be registered in one table.
+pub const MAX_OWNERS: u16 = 4096;
+
+/// Who holds the holes of boot memory and everything reserved at boot. Never freed.
+pub const RESERVED: OwnerId = OwnerId::new(0);
+
+/// All page frames of a machine: which are free, and who has the others.
+///
+/// Shared between threads; every method takes `&self`. Onlining and offlining a range must be
+/// called by one thread at a time (the layer above holds its hotplug lock); everything else is
+/// free to run at any time.
+pub struct FrameTable {
+    directory: Directory,
+    zones: Box<[ZoneFrames]>,
+    owners: Box<[OnceBox<OwnerSlots>]>,
+    owner_count: AtomicU32,
+    cpus: u16,
+    mixed: Mutex<SideTables>,
+}
+
+impl FrameTable {
+    /// A table for frames below `limit`, with `zones` zones and caches for `cpus` processors.
+    /// No memory is online yet.
+    ///
+    /// # Errors
+    /// [`TableError`] if the numbers cannot be or memory is short.
+    pub fn new(
+        geometry: &Geometry,
+        limit: PageCount,
+        zones: usize,
+        cpus: u16,
+    ) -> Result<Self, TableError> {
+        if cpus == 0 || cpus > tag::MAX_CPUS || zones == 0 || zones > usize::from(u16::MAX) {
+            return Err(TableError::Machine { zones, cpus });
+        }
+        let table = Self {
+            directory: Directory::new(geometry, limit)?,
+            zones: (0..zones).map(|_| ZoneFrames::new()).collect(),
+            owners: (0..MAX_OWNERS).map(|_| OnceBox::new()).collect(),
+            owner_count: AtomicU32::new(0),
+            cpus,
+            mixed: Mutex::new(SideTables::new()),
+        };
+        table.add_owner().map_err(|_| TableError::NoMemory)?; // RESERVED
+        Ok(table)
+    }
+
+    /// Frames that can be described.
+    pub fn limit(&self) -> PageCount {
+        self.directory.limit()
+    }
+
+    /// Processors that have caches.
+    pub fn cpus(&self) -> u16 {
+        self.cpus
+    }
+
+    /// Bytes of metadata for each frame, owners included; side tables of mixed pageblocks
+    /// (2 KiB for each pageblock that serves several classes at once) come on top.
+    pub fn bytes_per_frame(&self) -> f64 {
+        self.directory.bytes_per_frame()
+    }
+
+    pub(crate) fn zone(&self, zone: ZoneId) -> Option<&ZoneFrames> {
+        self.zones.get(zone.index())
+    }
+}

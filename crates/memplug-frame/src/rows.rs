@@ -1,0 +1,258 @@
+//! The 512 bits of a pageblock: one a page, set while the page is allocated.
+//!
+//! Eight words, one cache line. A chunk of order 0 to 6 is an aligned run of bits in one word
+//! and is claimed by one compare-and-swap; orders 7 and 8 are two or four whole words, claimed
+//! one after the other and put back if a later one is taken. Invariant I-FRAME-2: a bit is set
+//! by exactly one claimer and cleared by whoever it was given to.
+
+use crate::sync::{AtomicU64, Ordering};
+use memplug_units::Order;
+
+/// Words of a pageblock.
+pub(crate) const ROWS: usize = 8;
+/// Highest order that fits in one word.
+pub(crate) const ROW_ORDER: u8 = 6;
+
+/// First bits of aligned runs of each order up to [`ROW_ORDER`].
+const ALIGNED: [u64; 7] = [
+    u64::MAX,
+    0x5555_5555_5555_5555,
+    0x1111_1111_1111_1111,
+    0x0101_0101_0101_0101,
+    0x0001_0001_0001_0001,
+    0x0000_0001_0000_0001,
+    1,
+];
+
+/// The bits of a chunk of `order` that starts at bit 0 of a word.
+#[inline(always)]
+pub(crate) const fn mask(order: u8) -> u64 {
+    if order >= ROW_ORDER {
+        u64::MAX
+    } else {
+        (1 << (1u64 << order)) - 1
+    }
+}
+
+/// First bits of all free aligned runs of `order` in a word.
+#[inline(always)]
+pub(crate) const fn free_runs(word: u64, order: u8) -> u64 {
+    let mut free = !word;
+    let mut i = 0;
+    while i < order {
+        free &= free >> (1u64 << i);
+        i += 1;
+    }
+    free & ALIGNED[order as usize]
+}
+
+/// Claims one run of `order` (at most 6) in the word; returns its first bit.
+#[inline(always)]
+pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
+    let mut seen = word.load(Ordering::Relaxed);
+    loop {
+        let runs = free_runs(seen, order);
+        if runs == 0 {
+            return None;
+        }
+        let bit = runs.trailing_zeros();
+        let claimed = seen | mask(order) << bit;
+        // SeqCst: first half of the handshake with isolation (see sync.rs).
+        match word.compare_exchange_weak(seen, claimed, Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => return Some(bit),
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Claims one run of `order` (at most 8) anywhere in the pageblock, looking from row `from` on;
+/// returns its first page.
+pub(crate) fn claim(rows: &[AtomicU64], order: Order, from: usize) -> Option<usize> {
+    if order.get() <= ROW_ORDER {
+        return (0..ROWS).map(|i| (from + i) % ROWS).find_map(|row| {
+            claim_in_row(&rows[row], order.get()).map(|bit| row * 64 + bit as usize)
+        });
+    }
+    let span = 1usize << (order.get() - ROW_ORDER);
+    (0..ROWS)
+        .step_by(span)
+        .find(|&first| claim_whole_rows(&rows[first..first + span]))
+        .map(|r| r * 64)
+}
+
+fn claim_whole_rows(rows: &[AtomicU64]) -> bool {
+    for (i, row) in rows.iter().enumerate() {
+        if row
+            .compare_exchange(0, u64::MAX, Ordering::SeqCst, Ordering::Relaxed)
+            .is_err()
+        {
+            for taken in &rows[..i] {
+                taken.store(0, Ordering::SeqCst);
+            }
+            return false;
+        }
+    }
+    true
+}
+
+/// What a release found.
+pub(crate) struct Released {
+    /// The first row touched was full before, or is empty now: the pageblock wants a look.
+    pub(crate) notable: bool,
+}
+
+/// Clears the run at `page`; `None`, with nothing changed, if not all of it was set.
+#[inline(always)]
+pub(crate) fn release(rows: &[AtomicU64], order: Order, page: usize) -> Option<Released> {
+    if order.get() > ROW_ORDER {
+        return release_whole_rows(rows, order, page);
+    }
+    let mask = mask(order.get()) << (page % 64);
+    let word = &rows[page / 64];
+    // SeqCst: first half of the handshake with whoever unreserves the pageblock.
+    let old = word.fetch_and(!mask, Ordering::SeqCst);
+    if old & mask != mask {
+        word.fetch_or(old & mask, Ordering::SeqCst);
+        return None;
+    }
+    Some(Released {
+        notable: old == u64::MAX || old == mask,
+    })
+}
+
+fn release_whole_rows(rows: &[AtomicU64], order: Order, page: usize) -> Option<Released> {
+    let span = 1usize << (order.get() - ROW_ORDER);
+    let rows = &rows[page / 64..page / 64 + span];
+    for (i, row) in rows.iter().enumerate() {
+        if row
+            .compare_exchange(u64::MAX, 0, Ordering::SeqCst, Ordering::Relaxed)
+            .is_err()
+        {
+            for cleared in &rows[..i] {
+                cleared.fetch_or(u64::MAX, Ordering::SeqCst);
+            }
+            return None;
+        }
+    }
+    Some(Released { notable: true })
+}
+
+/// Whether no page is allocated.
+pub(crate) fn all_free(rows: &[AtomicU64]) -> bool {
+    rows.iter().all(|row| row.load(Ordering::SeqCst) == 0)
+}
+
+/// Whether every page is allocated.
+pub(crate) fn all_used(rows: &[AtomicU64]) -> bool {
+    rows.iter()
+        .all(|row| row.load(Ordering::SeqCst) == u64::MAX)
+}
+
+/// Pages allocated.
+pub(crate) fn used(rows: &[AtomicU64]) -> u64 {
+    rows.iter()
+        .map(|row| u64::from(row.load(Ordering::Relaxed).count_ones()))
+        .sum()
+}
+
+/// Whether an aligned free run of `order` (at most 8) exists right now.
+pub(crate) fn has_run(rows: &[AtomicU64], order: Order) -> bool {
+    if order.get() <= ROW_ORDER {
+        return rows
+            .iter()
+            .any(|row| free_runs(row.load(Ordering::Relaxed), order.get()) != 0);
+    }
+    let span = 1usize << (order.get() - ROW_ORDER);
+    rows.chunks_exact(span)
+        .any(|run| run.iter().all(|row| row.load(Ordering::Relaxed) == 0))
+}
+
+/// Adds to `buddy[order]` the free chunks as a buddy allocator would hold them: every free page
+/// in the largest aligned wholly free chunk (below order 9) around it.
+pub(crate) fn count_buddies(rows: &[AtomicU64], buddy: &mut [u64; 11]) {
+    let words: [u64; ROWS] = core::array::from_fn(|i| rows[i].load(Ordering::Relaxed));
+    let mut left = words;
+    for order in (7..=8u8).rev() {
+        let span = 1usize << (order - ROW_ORDER);
+        for first in (0..ROWS).step_by(span) {
+            if left[first..first + span].iter().all(|&w| w == 0) {
+                buddy[order as usize] += 1;
+                left[first..first + span].fill(u64::MAX);
+            }
+        }
+    }
+    for word in &mut left {
+        for order in (0..=ROW_ORDER).rev() {
+            let mut runs = free_runs(*word, order);
+            buddy[order as usize] += u64::from(runs.count_ones());
+            while runs != 0 {
+                *word |= mask(order) << runs.trailing_zeros();
+                runs &= runs - 1;
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bitmap(words: [u64; ROWS]) -> [AtomicU64; ROWS] {
+        words.map(AtomicU64::new)
+    }
+
+    fn page_free(words: &[u64; ROWS], page: usize) -> bool {
+        words[page / 64] >> (page % 64) & 1 == 0
+    }
+
+    fn aligned_run_free(words: &[u64; ROWS], first: usize, order: u8) -> bool {
+        (first..first + (1 << order)).all(|page| page_free(words, page))
+    }
+
+    proptest! {
+        #[test]
+        fn a_claim_takes_an_aligned_free_run_or_there_is_none(
+            words in prop::array::uniform8(prop_oneof![Just(0u64), Just(u64::MAX), any::<u64>()]),
+            order in 0u8..=8, from in 0usize..ROWS,
+        ) {
+            let rows = bitmap(words);
+            let order_t = Order::new(order).expect("small");
+            let exists = (0..512).step_by(1 << order).any(|p| aligned_run_free(&words, p, order));
+            prop_assert_eq!(has_run(&rows, order_t), exists);
+            match claim(&rows, order_t, from) {
+                None => {
+                    prop_assert!(!exists);
+                    prop_assert!(rows.iter().zip(words).all(|(r, w)| r.load(Ordering::Relaxed) == w));
+                }
+                Some(page) => {
+                    prop_assert!(page % (1 << order) == 0 && aligned_run_free(&words, page, order));
+                    prop_assert_eq!(used(&rows), words.iter().map(|w| u64::from(w.count_ones())).sum::<u64>() + (1 << order));
+                    prop_assert!(release(&rows, order_t, page).is_some());
+                    prop_assert!(release(&rows, order_t, page).is_none());
+                    prop_assert!(rows.iter().zip(words).all(|(r, w)| r.load(Ordering::Relaxed) == w));
+                }
+            }
+        }
+
+        #[test]
+        fn buddies_are_the_largest_aligned_chunks(
+            words in prop::array::uniform8(prop_oneof![Just(0u64), Just(u64::MAX), any::<u64>()]),
+        ) {
+            prop_assume!(words.iter().any(|&w| w != 0));
+            let mut counted = [0; 11];
+            count_buddies(&bitmap(words), &mut counted);
+            let mut expected = [0u64; 11];
+            let mut page = 0;
+            while page < 512 {
+                let order = (0..=8u8).rev()
+                    .find(|&o| page % (1 << o) == 0 && aligned_run_free(&words, page, o));
+                match order {
+                    Some(o) => { expected[o as usize] += 1; page += 1 << o; }
+                    None => page += 1,
+                }
+            }
+            prop_assert_eq!(counted, expected);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Reservations: the per-CPU caches of the allocator.
+//!
+//! A slot belongs to a processor, an owner, an order and a migrate type, and names the
+//! pageblock that such allocations are served from, with the row to look at first. The
+//! pageblock's tag names the processor in turn. Free pages of a reserved pageblock count as
+//! "in a per-CPU cache"; they are not hidden: whoever needs them changes the tag, and the slot
+//! is found stale at its next use.
+//!
+//! | bits of a slot | field |
+//! |---|---|
+//! | 0-15 | request key: what kind of request it was filled for |
+//! | 16-31 | generation of the pageblock's tag |
+//! | 32-34 | row |
+//! | 35-62 | pageblock |
+//! | 63 | filled |
+
+use crate::sync::{AtomicU64, Ordering, zeroed_words};
+use crate::table::Pageblock;
+use crate::tag::{Class, Kind, Tag};
+use crate::{FrameTable, MAX_OWNERS, OwnerError};
+use alloc::boxed::Box;
+use memplug_units::{CpuId, MAX_ORDER, OwnerId};
+
+/// What decides the zones of a request, packed by the layer above. Two requests with equal keys
+/// may be served from the same reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey(pub(crate) u16);
+
+impl RequestKey {
+    /// The key with this number.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+}
+
+/// Slots of one processor (4 migrate types times orders 0 to 8, and up), padded so that two
+/// processors never write the same cache line.
+const STRIDE: usize = 56;
+
+pub(crate) struct OwnerSlots {
+    words: Box<[AtomicU64]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) u64);
+
+impl Slot {
+    const FILLED: u64 = 1 << 63;
+
+    pub(crate) const fn new(
+        key: RequestKey,
+        generation: u16,
+        row: usize,
+        block: Pageblock,
+    ) -> Self {
+        Self(
+            Self::FILLED
+                | key.0 as u64
+                | (generation as u64) << 16
+                | (row as u64 & 7) << 32
+                | block << 35,
+        )
+    }
+    #[inline(always)]
+    pub(crate) const fn serves(self, key: RequestKey) -> bool {
+        self.0 & (Self::FILLED | 0xffff) == Self::FILLED | key.0 as u64
+    }
+    pub(crate) const fn is_filled(self) -> bool {
+        self.0 & Self::FILLED != 0
+    }
+    #[inline(always)]
+    pub(crate) const fn row(self) -> usize {
+        (self.0 >> 32 & 7) as usize
+    }
+    #[inline(always)]
+    pub(crate) const fn pageblock(self) -> Pageblock {
+        (self.0 & !Self::FILLED) >> 35
+    }
+    pub(crate) const fn at_row(self, row: usize) -> Self {
+        Self(self.0 & !(7 << 32) | (row as u64 & 7) << 32)
+    }
+    /// The tag the pageblock has as long as the reservation holds.
+    #[inline(always)]
+    pub(crate) const fn tag(self, class: Class, cpu: CpuId) -> Tag {
+        Tag::new(Kind::Uniform, class, Some(cpu), (self.0 >> 16) as u16)
+    }
+}
+
+impl FrameTable {
+    /// Gives out the next owner number.
+    ///
+    /// # Errors
+    /// [`OwnerError`] when all numbers are in use or memory is short.
+    pub fn add_owner(&self) -> Result<OwnerId, OwnerError> {
+        let number = self.owner_count.fetch_add(1, Ordering::Relaxed);
+        if number >= u32::from(MAX_OWNERS) {
+            self.owner_count.fetch_sub(1, Ordering::Relaxed);
+            return Err(OwnerError::TooMany(MAX_OWNERS));
+        }
+        let words =
+            zeroed_words(STRIDE * usize::from(self.cpus)).map_err(|_| OwnerError::NoMemory)?;
+        // The number is this thread's alone, so the box cannot be set already.
+        let _ = self.owners[number as usize].set(Box::new(OwnerSlots { words }));
+        Ok(OwnerId::new(number as u16))
+    }
+
+    /// The processor whose caches a request uses: numbers beyond the last wrap around.
+    #[inline(always)]
+    pub(crate) fn cpu(&self, cpu: CpuId) -> CpuId {
+        if cpu.get() < self.cpus {
+            cpu
+        } else {
+            CpuId::new(cpu.get() % self.cpus)
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self, cpu: CpuId, class: Class) -> Option<&AtomicU64> {
+        let slots = self.owners.get(usize::from(class.owner().get()))?.get()?;
+        let at = (class.migrate_type() as usize) * (MAX_ORDER as usize + 1)
+            + usize::from(class.order().get());
+        slots.words.get(usize::from(cpu.get()) * STRIDE + at)
+    }
+
+    /// Puts a reservation into the slot; what stood there is given up.
+    pub(crate) fn install(&self, cpu: CpuId, class: Class, slot: Slot) {
+        let Some(word) = self.slot(cpu, class) else {
+            return;
+        };
+        // Swap, so that a reservation made meanwhile by a thread that shares the processor
+        // number is given up and not forgotten.
+        let old = Slot(word.swap(slot.0, Ordering::AcqRel));
+        if old.is_filled() {
+            self.unreserve(old, class, cpu);
+        }
+    }
+
+    /// Empties the slot and gives the reservation up, if it still is what `seen` says.
+    pub(crate) fn evict(&self, cpu: CpuId, class: Class, seen: Slot) {
+        let Some(word) = self.slot(cpu, class) else {
+            return;
+        };
+        if word
+            .compare_exchange(seen.0, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
+            self.unreserve(seen, class, cpu);
+        }
+    }
+
+    fn unreserve(&self, slot: Slot, class: Class, cpu: CpuId) {
+        let Some(block) = self.directory.block(slot.pageblock()) else {
+            return;
+        };
+        let tag = slot.tag(class, cpu);
+        // Fails if the reservation was taken away: then someone else looks after the pageblock.
+        let given_up = block.tag.compare_exchange(
+            tag.0,
+            tag.unreserved().0,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+        if given_up.is_ok() {
+            self.settle(slot.pageblock());
+        }
+    }
+
+    /// Gives up every reservation for which `of` says so of its pageblock.
+    pub(crate) fn drain_where(&self, of: impl Fn(Pageblock) -> bool) {
+        let owners = self
+            .owner_count
+            .load(Ordering::Relaxed)
+            .min(u32::from(MAX_OWNERS));
+        for owner in 0..owners as usize {
+            let Some(slots) = self.owners[owner].get() else {
+                continue;
+            };
+            for (at, word) in slots.words.iter().enumerate() {
+                let seen = Slot(word.load(Ordering::Acquire));
+                if !seen.is_filled() || !of(seen.pageblock()) {
+                    continue;
+                }
+                let (cpu, class) = slot_place(OwnerId::new(owner as u16), at);
+                self.evict(cpu, class, seen);
+            }
+        }
+    }
+
+    /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
+    /// nobody makes a new one meanwhile.
+    pub fn drain(&self) {
+        self.drain_where(|_| true);
+    }
+}
+
+fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
+    let (cpu, at) = (at / STRIDE, at % STRIDE);
+    let orders = MAX_ORDER as usize + 1;
+    let class = Class::from_bits(
+        (at % orders) as u32 | ((at / orders) as u32) << 4 | u32::from(owner.get()) << 6,
+    );
+    (CpuId::new(cpu as u16), class)
+}

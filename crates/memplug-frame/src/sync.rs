@@ -1,0 +1,77 @@
+//! The only door to atomics and locks, so that loom can stand behind it.
+//!
+//! Built with `--cfg loom`, the same code runs under loom's model checker. Loom does not give
+//! sequentially consistent accesses their total order, so every store-then-load handshake
+//! (claim a frame, then look whether its pageblock was isolated; isolate, then look at the
+//! frames) calls [`handshake`] between its read-modify-write and its load. Outside loom both
+//! sides are `SeqCst` and the total order of C++20 makes the fence superfluous: it compiles to
+//! nothing.
+//!
+//! Locks here are for slow paths only; nothing is called back while one is held.
+
+use alloc::boxed::Box;
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+/// Memory for the tables themselves could not be had.
+pub(crate) struct NoTableMemory;
+
+/// So many words of zero. Untouched memory costs nothing on systems that hand out zero pages
+/// lazily, which is what makes adding memory a constant cost.
+#[cfg(not(loom))]
+pub(crate) fn zeroed_words(count: usize) -> Result<Box<[AtomicU64]>, NoTableMemory> {
+    bytemuck::allocation::try_zeroed_slice_box(count).map_err(|()| NoTableMemory)
+}
+
+#[cfg(loom)]
+pub(crate) fn zeroed_words(count: usize) -> Result<Box<[AtomicU64]>, NoTableMemory> {
+    Ok((0..count).map(|_| AtomicU64::new(0)).collect())
+}
+
+/// Orders an earlier read-modify-write before a later load, on both sides of a handshake.
+#[inline(always)]
+pub(crate) fn handshake() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// Waits for another thread that is a few instructions from done.
+#[inline]
+pub(crate) fn relax() {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+}
+
+/// A lock for slow paths.
+pub(crate) struct Mutex<T>(Inner<T>);
+
+#[cfg(loom)]
+type Inner<T> = loom::sync::Mutex<T>;
+#[cfg(all(not(loom), feature = "std"))]
+type Inner<T> = std::sync::Mutex<T>;
+#[cfg(all(not(loom), not(feature = "std")))]
+type Inner<T> = spin::mutex::SpinMutex<T>;
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Inner::new(value))
+    }
+
+    /// Runs `f` with the value. A lock left poisoned by a panic is taken all the same: the
+    /// value is only ever changed by code that cannot panic half-way.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        #[cfg(any(loom, feature = "std"))]
+        let mut guard = match self.0.lock() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        #[cfg(all(not(loom), not(feature = "std")))]
+        let mut guard = self.0.lock();
+        f(&mut guard)
+    }
+}

@@ -1,0 +1,237 @@
+//! Where the metadata of every pageblock lies.
+//!
+//! The address space is cut into pageblocks (512 pages), *areas* (up to 64 pageblocks, never
+//! more than a memory block, so that an area belongs to one zone) and *chunks* (the piece of
+//! metadata that is allocated at once). A chunk is a zeroed allocation that is published once
+//! and kept: a thread may look at the words of a block that has gone, and finds nothing to
+//! claim there. Zero means "not online", so adding memory touches nothing but a few area words.
+//!
+//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 24 bytes. That is 0.1418
+//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]).
+//!
+//! | area word | a set bit says of its pageblock |
+//! |---|---|
+//! | whole | wholly free: whoever clears the bit has the pageblock to itself |
+//! | partial | perhaps has free pages and is reserved by nobody |
+//! | zone | 1 + the zone of the area (a number, not bits) |
+
+use crate::rows::ROWS;
+use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_words};
+use crate::{TableError, ZoneId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use memplug_units::{Geometry, PAGEBLOCK_ORDER, PageCount, Pfn, PfnRange};
+use once_cell::race::OnceBox;
+
+/// Number of a pageblock: page frame number divided by 512.
+pub(crate) type Pageblock = u64;
+
+const WHOLE: usize = 0;
+const PARTIAL: usize = 1;
+const ZONE: usize = 2;
+const AREA_WORDS: usize = 3;
+/// Pageblocks a chunk describes at the most: 8 GiB of 4 KiB pages.
+const CHUNK_SHIFT_MAX: u32 = 12;
+
+struct Chunk {
+    rows: Box<[AtomicU64]>,
+    /// First word that starts a cache line.
+    rows_at: usize,
+    tags: Box<[AtomicU64]>,
+    areas: Box<[AtomicU64]>,
+}
+
+/// The directory of all pageblock metadata.
+pub(crate) struct Directory {
+    chunks: Box<[OnceBox<Chunk>]>,
+    chunk_shift: u32,
+    area_shift: u32,
+    pageblocks: u64,
+}
+
+/// The words of one pageblock.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) rows: &'a [AtomicU64],
+    pub(crate) tag: &'a AtomicU64,
+}
+
+/// The words of one area.
+#[derive(Clone, Copy)]
+pub(crate) struct Area<'a> {
+    pub(crate) number: u64,
+    words: &'a [AtomicU64],
+}
+
+impl Area<'_> {
+    pub(crate) fn whole(&self) -> &AtomicU64 {
+        &self.words[WHOLE]
+    }
+    pub(crate) fn partial(&self) -> &AtomicU64 {
+        &self.words[PARTIAL]
+    }
+    pub(crate) fn zone(&self) -> Option<ZoneId> {
+        let zone = self.words[ZONE].load(Ordering::Acquire);
+        (zone != 0).then(|| ZoneId::from_index(zone as usize - 1))
+    }
+    pub(crate) fn set_zone(&self, zone: Option<ZoneId>) {
+        let word = zone.map_or(0, |zone| zone.index() as u64 + 1);
+        // Release: pairs with the Acquire in `zone`.
+        self.words[ZONE].store(word, Ordering::Release);
+    }
+}
+
+impl Directory {
+    pub(crate) fn new(geometry: &Geometry, limit: PageCount) -> Result<Self, TableError> {
+        let per_block = geometry.pageblocks_per_block();
+        let pageblocks = (limit.get() >> PAGEBLOCK_ORDER).next_multiple_of(per_block.max(1));
+        if pageblocks == 0 || pageblocks > 1 << 28 {
+            return Err(TableError::Limit { limit });
+        }
+        let area_shift = per_block.trailing_zeros().min(6);
+        let chunk_shift = pageblocks
+            .next_power_of_two()
+            .trailing_zeros()
+            .clamp(area_shift, CHUNK_SHIFT_MAX);
+        let chunks = pageblocks.div_ceil(1 << chunk_shift);
+        let mut directory = Vec::new();
+        directory
+            .try_reserve_exact(chunks as usize)
+            .map_err(|_| TableError::NoMemory)?;
+        directory.resize_with(chunks as usize, OnceBox::new);
+        Ok(Self {
+            chunks: directory.into(),
+            chunk_shift,
+            area_shift,
+            pageblocks,
+        })
+    }
+
+    /// Frames that can be described.
+    pub(crate) fn limit(&self) -> PageCount {
+        PageCount::new(self.pageblocks << PAGEBLOCK_ORDER)
+    }
+
+    pub(crate) fn areas(&self) -> u64 {
+        self.pageblocks >> self.area_shift
+    }
+
+    /// Makes the metadata of `range` exist.
+    pub(crate) fn ensure(&self, range: PfnRange) -> Result<(), TableError> {
+        if range.end().get() > self.limit().get() {
+            return Err(TableError::BeyondLimit {
+                range,
+                limit: self.limit(),
+            });
+        }
+        let first = range.start().get() >> PAGEBLOCK_ORDER >> self.chunk_shift;
+        let last = range
+            .end()
+            .get()
+            .div_ceil(1 << PAGEBLOCK_ORDER)
+            .div_ceil(1 << self.chunk_shift);
+        for chunk in &self.chunks[first as usize..last as usize] {
+            chunk
+                .get_or_try_init(|| self.new_chunk())
+                .map_err(|_| TableError::NoMemory)?;
+        }
+        Ok(())
+    }
+
+    fn new_chunk(&self) -> Result<Box<Chunk>, NoTableMemory> {
+        let pageblocks = 1usize << self.chunk_shift;
+        let rows = zeroed_words(pageblocks * ROWS + ROWS - 1)?;
+        // One pageblock, one cache line: two processors then never share a line of page bits.
+        #[cfg(not(loom))]
+        let rows_at = rows.as_ptr().align_offset(64).min(ROWS - 1);
+        #[cfg(loom)]
+        let rows_at = 0;
+        Ok(Box::new(Chunk {
+            rows,
+            rows_at,
+            tags: zeroed_words(pageblocks)?,
+            areas: zeroed_words((pageblocks >> self.area_shift) * AREA_WORDS)?,
+        }))
+    }
+
+    #[inline(always)]
+    fn chunk(&self, pageblock: Pageblock) -> Option<(&Chunk, usize)> {
+        let chunk = self
+            .chunks
+            .get((pageblock >> self.chunk_shift) as usize)?
+            .get()?;
+        Some((chunk, (pageblock & ((1 << self.chunk_shift) - 1)) as usize))
+    }
+
+    /// The words of a pageblock, if its metadata exists.
+    #[inline(always)]
+    pub(crate) fn block(&self, pageblock: Pageblock) -> Option<Block<'_>> {
+        let (chunk, at) = self.chunk(pageblock)?;
+        let rows = chunk.rows_at + at * ROWS;
+        Some(Block {
+            rows: &chunk.rows[rows..rows + ROWS],
+            tag: &chunk.tags[at],
+        })
+    }
+
+    /// The area of a pageblock, and the bit of the pageblock in its words.
+    pub(crate) fn area_of(&self, pageblock: Pageblock) -> Option<(Area<'_>, u64)> {
+        let area = self.area(pageblock >> self.area_shift)?;
+        Some((area, 1 << (pageblock & ((1 << self.area_shift) - 1))))
+    }
+
+    /// An area by its number.
+    pub(crate) fn area(&self, number: u64) -> Option<Area<'_>> {
+        let (chunk, at) = self.chunk(number << self.area_shift)?;
+        let at = (at >> self.area_shift) * AREA_WORDS;
+        Some(Area {
+            number,
+            words: &chunk.areas[at..at + AREA_WORDS],
+        })
+    }
+
+    /// All area words with every pageblock of an area set.
+    pub(crate) fn full_area(&self) -> u64 {
+        if self.area_shift == 6 {
+            u64::MAX
+        } else {
+            (1 << (1u64 << self.area_shift)) - 1
+        }
+    }
+
+    /// First pageblock of an area.
+    pub(crate) fn first_in(&self, area: u64) -> Pageblock {
+        area << self.area_shift
+    }
+
+    /// The areas of a range of whole blocks.
+    pub(crate) fn areas_in(&self, range: PfnRange) -> core::ops::Range<u64> {
+        let shift = u32::from(PAGEBLOCK_ORDER) + self.area_shift;
+        range.start().get() >> shift..range.end().get() >> shift
+    }
+
+    pub(crate) fn pageblocks_in(range: PfnRange) -> core::ops::Range<Pageblock> {
+        range.start().get() >> PAGEBLOCK_ORDER..range.end().get().div_ceil(1 << PAGEBLOCK_ORDER)
+    }
+
+    /// Bytes of metadata that exist for each frame described, everything counted.
+    pub(crate) fn bytes_per_frame(&self) -> f64 {
+        let words = ROWS as f64 + 1.0 + AREA_WORDS as f64 / (1u64 << self.area_shift) as f64;
+        words * 8.0 / (1u64 << PAGEBLOCK_ORDER) as f64
+    }
+}
+
+/// The pageblock a frame lies in, and its page there.
+#[inline(always)]
+pub(crate) const fn split(pfn: Pfn) -> (Pageblock, usize) {
+    (
+        pfn.get() >> PAGEBLOCK_ORDER,
+        (pfn.get() & ((1 << PAGEBLOCK_ORDER) - 1)) as usize,
+    )
+}
+
+/// The frame of a page in a pageblock.
+#[inline(always)]
+pub(crate) const fn join(pageblock: Pageblock, page: usize) -> Pfn {
+    Pfn::new(pageblock << PAGEBLOCK_ORDER | page as u64)
+}

@@ -1,0 +1,217 @@
+//! The tag: one 64-bit word a pageblock that says what the pageblock is.
+//!
+//! | bits | field |
+//! |---|---|
+//! | 0-2 | [`Kind`] |
+//! | 3 | isolated: nothing may be allocated from it |
+//! | 4 | busy: one thread is changing the kind; others wait or go elsewhere |
+//! | 5-8 | order of its allocations |
+//! | 9-10 | their migrate type |
+//! | 11-26 | their owner |
+//! | 27-38 | 1 + the processor that has it reserved, 0 if none |
+//! | 39-54 | generation, one up each time the pageblock is taken from the wholly free ones |
+//!
+//! A *class* is order, migrate type and owner together (bits 5-26). A pageblock serves one
+//! class as long as there is room ([`Kind::Uniform`]); that is how an owner is known for every
+//! frame at 8 bytes a pageblock. Invariant I-FRAME-1: a thread that claimed a frame under a tag
+//! gives it back unless the tag still reads the same afterwards.
+
+use memplug_units::{CpuId, Order, OwnerId};
+
+/// How the pages of an allocation may be treated when their block is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MigrateType {
+    /// Stays where it is: kernel data, memory maps, pages with raw pointers into them.
+    Unmovable = 0,
+    /// Its owner can move it to another frame.
+    Movable = 1,
+    /// Cannot be moved, but its owner gives it back under pressure.
+    Reclaimable = 2,
+    /// Its owner frees or moves it when told `GoingOffline`; passes isolation in any zone.
+    Releasable = 3,
+}
+
+impl MigrateType {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Unmovable,
+        Self::Movable,
+        Self::Reclaimable,
+        Self::Releasable,
+    ];
+
+    const fn from_bits(bits: u64) -> Self {
+        Self::ALL[(bits & 3) as usize]
+    }
+}
+
+/// Order, migrate type and owner of an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Class(u32);
+
+impl Class {
+    /// The class of such allocations.
+    pub const fn new(owner: OwnerId, migrate_type: MigrateType, order: Order) -> Self {
+        Self(order.get() as u32 | (migrate_type as u32) << 4 | (owner.get() as u32) << 6)
+    }
+    /// Whose they are.
+    pub const fn owner(self) -> OwnerId {
+        OwnerId::new((self.0 >> 6) as u16)
+    }
+    /// How they may be treated.
+    pub const fn migrate_type(self) -> MigrateType {
+        MigrateType::from_bits((self.0 >> 4) as u64)
+    }
+    /// Their order.
+    pub const fn order(self) -> Order {
+        match Order::new((self.0 & 15) as u8) {
+            Ok(order) => order,
+            Err(_) => Order::MAX,
+        }
+    }
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits & CLASS_BITS as u32)
+    }
+}
+
+/// What a pageblock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No allocation in it: wholly free, isolated and free, or not online.
+    None = 0,
+    /// Allocations of one class, of order 0 to 8.
+    Uniform = 1,
+    /// Allocations of several classes; the class of each page stands in a side table.
+    Mixed = 2,
+    /// One allocation of order 9, or the first half of one of order 10.
+    Huge = 3,
+    /// The second half of an allocation of order 10.
+    HugeTail = 4,
+}
+
+const KIND_BITS: u64 = 7;
+const ISOLATED: u64 = 1 << 3;
+const BUSY: u64 = 1 << 4;
+const CLASS_SHIFT: u32 = 5;
+const CLASS_BITS: u64 = (1 << 22) - 1;
+const CPU_SHIFT: u32 = 27;
+const CPU_BITS: u64 = (1 << 12) - 1;
+const GEN_SHIFT: u32 = 39;
+const GEN_BITS: u64 = (1 << 16) - 1;
+
+/// Processors that can have reservations.
+pub(crate) const MAX_CPUS: u16 = CPU_BITS as u16 - 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(pub(crate) u64);
+
+impl Tag {
+    pub(crate) const fn new(kind: Kind, class: Class, cpu: Option<CpuId>, generation: u16) -> Self {
+        let cpu = match cpu {
+            Some(cpu) => cpu.get() as u64 + 1,
+            None => 0,
+        };
+        Self(
+            kind as u64
+                | (class.0 as u64) << CLASS_SHIFT
+                | (cpu & CPU_BITS) << CPU_SHIFT
+                | (generation as u64) << GEN_SHIFT,
+        )
+    }
+    /// Nothing allocated, of this generation.
+    pub(crate) const fn none(generation: u16) -> Self {
+        Self((generation as u64) << GEN_SHIFT)
+    }
+    pub(crate) const fn kind(self) -> Kind {
+        match self.0 & KIND_BITS {
+            1 => Kind::Uniform,
+            2 => Kind::Mixed,
+            3 => Kind::Huge,
+            4 => Kind::HugeTail,
+            _ => Kind::None,
+        }
+    }
+    pub(crate) const fn class(self) -> Class {
+        Class(((self.0 >> CLASS_SHIFT) & CLASS_BITS) as u32)
+    }
+    pub(crate) const fn generation(self) -> u16 {
+        ((self.0 >> GEN_SHIFT) & GEN_BITS) as u16
+    }
+    pub(crate) const fn is_isolated(self) -> bool {
+        self.0 & ISOLATED != 0
+    }
+    pub(crate) const fn is_busy(self) -> bool {
+        self.0 & BUSY != 0
+    }
+    pub(crate) const fn is_reserved(self) -> bool {
+        self.0 & (CPU_BITS << CPU_SHIFT) != 0
+    }
+    /// Reserved, isolated or busy: someone else will look after its free frames.
+    pub(crate) const fn is_held(self) -> bool {
+        self.0 & (CPU_BITS << CPU_SHIFT | ISOLATED | BUSY) != 0
+    }
+    pub(crate) const fn busy(self) -> Self {
+        Self(self.0 | BUSY)
+    }
+    pub(crate) const fn isolated(self) -> Self {
+        Self((self.0 | ISOLATED) & !(CPU_BITS << CPU_SHIFT))
+    }
+    pub(crate) const fn not_isolated(self) -> Self {
+        Self(self.0 & !ISOLATED)
+    }
+    pub(crate) const fn unreserved(self) -> Self {
+        Self(self.0 & !(CPU_BITS << CPU_SHIFT))
+    }
+    pub(crate) const fn reserved_by(self, cpu: CpuId) -> Self {
+        Self(self.unreserved().0 | (cpu.get() as u64 + 1) << CPU_SHIFT)
+    }
+    pub(crate) const fn with_kind(self, kind: Kind) -> Self {
+        Self(self.0 & !KIND_BITS | kind as u64)
+    }
+
+    /// Bits that a free by (`owner`, `order`) must find for the fast path: kind uniform, the
+    /// order and the owner. The migrate type is not the freer's to know.
+    pub(crate) const FREE_MASK: u64 = KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT);
+    pub(crate) const fn free_match(owner: OwnerId, order: Order) -> u64 {
+        Self::new(
+            Kind::Uniform,
+            Class::new(owner, MigrateType::Unmovable, order),
+            None,
+            0,
+        )
+        .0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn fields_do_not_touch_each_other(
+            owner in any::<u16>(), mt in 0usize..4, order in 0u8..=10,
+            cpu in proptest::option::of(0..MAX_CPUS), generation in any::<u16>(),
+        ) {
+            let order = Order::new(order).expect("at most 10");
+            let class = Class::new(OwnerId::new(owner), MigrateType::ALL[mt], order);
+            let tag = Tag::new(Kind::Mixed, class, cpu.map(CpuId::new), generation);
+            prop_assert_eq!(tag.class(), class);
+            prop_assert_eq!(tag.class().owner(), OwnerId::new(owner));
+            prop_assert_eq!(tag.class().migrate_type(), MigrateType::ALL[mt]);
+            prop_assert_eq!(tag.class().order(), order);
+            prop_assert_eq!(tag.generation(), generation);
+            prop_assert_eq!(tag.is_reserved(), cpu.is_some());
+            prop_assert!(!tag.is_isolated() && !tag.is_busy());
+            let isolated = tag.isolated();
+            prop_assert!(isolated.is_isolated() && !isolated.is_reserved());
+            prop_assert_eq!(isolated.not_isolated(), tag.unreserved());
+            prop_assert_eq!(tag.with_kind(Kind::Uniform).0 & Tag::FREE_MASK,
+                Tag::free_match(OwnerId::new(owner), order));
+        }
+    }
+}
