@@ -31,11 +31,25 @@ impl FrameTable {
         frames.ensure(self.directory.areas()).map(|_| ())
     }
 
-    /// Puts a range of whole blocks into the zone, all free. It can be allocated from at once.
+    /// Puts a range of whole areas into the zone, all free. It can be allocated from at once.
     ///
     /// # Errors
     /// As [`FrameTable::prepare`]; after a successful `prepare` of the same range, none.
     pub fn online(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
+        self.online_holding(range, zone, PfnRange::between(range.start(), range.start()))
+    }
+
+    /// As [`FrameTable::online`], but the whole pageblocks in `held` (the block's own memory
+    /// map) are held by [`RESERVED`] from the start.
+    ///
+    /// # Errors
+    /// As [`FrameTable::prepare`].
+    pub fn online_holding(
+        &self,
+        range: PfnRange,
+        zone: ZoneId,
+        held: PfnRange,
+    ) -> Result<(), TableError> {
         self.prepare(range, zone)?;
         let Some(frames) = self.zone(zone) else {
             return Ok(());
@@ -43,17 +57,25 @@ impl FrameTable {
         let Some(map) = frames.map() else {
             return Ok(());
         };
-        let full = self.directory.full_area();
+        self.hold_again(held);
         for number in self.directory.areas_in(range) {
             let Some(area) = self.directory.area(number) else {
                 continue;
             };
+            let mut whole = self.directory.full_area();
+            for pageblock in Directory::pageblocks_in(held) {
+                if let Some((of, bit)) = self.directory.area_of(pageblock)
+                    && of.number == number
+                {
+                    whole &= !bit;
+                }
+            }
             area.set_zone(Some(zone));
             map.present.insert(number);
             frames
                 .whole_blocks
-                .fetch_add(i64::from(full.count_ones()), Ordering::Relaxed);
-            area.whole().store(full, Ordering::SeqCst);
+                .fetch_add(i64::from(whole.count_ones()), Ordering::Relaxed);
+            area.whole().store(whole, Ordering::SeqCst);
             map.whole.insert(number);
         }
         Ok(())

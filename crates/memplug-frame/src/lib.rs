@@ -30,9 +30,10 @@ mod free;
 mod get;
 mod isolate;
 mod mixed;
+mod own_map;
 mod rows;
 mod slot;
-mod sync;
+pub mod sync;
 mod table;
 mod tag;
 mod walk;
@@ -88,11 +89,27 @@ impl FrameTable {
         zones: usize,
         cpus: u16,
     ) -> Result<Self, TableError> {
+        Self::with_areas(geometry, limit, zones, cpus, 64)
+    }
+
+    /// As [`FrameTable::new`], with at most `area_pageblocks` pageblocks in an area. Zone
+    /// borders inside a block (boot memory: DMA ends at 16 MiB) must be area borders; smaller
+    /// areas cost 24 bytes each.
+    ///
+    /// # Errors
+    /// As [`FrameTable::new`].
+    pub fn with_areas(
+        geometry: &Geometry,
+        limit: PageCount,
+        zones: usize,
+        cpus: u16,
+        area_pageblocks: u64,
+    ) -> Result<Self, TableError> {
         if cpus == 0 || cpus > tag::MAX_CPUS || zones == 0 || zones > usize::from(u16::MAX) {
             return Err(TableError::Machine { zones, cpus });
         }
         let table = Self {
-            directory: Directory::new(geometry, limit)?,
+            directory: Directory::new(geometry, limit, area_pageblocks)?,
             zones: (0..zones).map(|_| ZoneFrames::new()).collect(),
             owners: (0..MAX_OWNERS).map(|_| OnceBox::new()).collect(),
             owner_count: AtomicU32::new(0),

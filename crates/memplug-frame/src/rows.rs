@@ -66,7 +66,8 @@ pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
 }
 
 /// Claims one run of `order` (at most 8) anywhere in the pageblock, looking from row `from` on;
-/// returns its first page.
+/// returns its first page. A failed claim above [`ROW_ORDER`] may have held rows for a moment:
+/// the caller settles the pageblock.
 pub(crate) fn claim(rows: &[AtomicU64], order: Order, from: usize) -> Option<usize> {
     if order.get() <= ROW_ORDER {
         return (0..ROWS).map(|i| (from + i) % ROWS).find_map(|row| {
@@ -109,26 +110,36 @@ pub(crate) fn release(rows: &[AtomicU64], order: Order, page: usize) -> Option<R
     }
     let mask = mask(order.get()) << (page % 64);
     let word = &rows[page / 64];
-    // SeqCst: first half of the handshake with whoever unreserves the pageblock.
-    let old = word.fetch_and(!mask, Ordering::SeqCst);
-    if old & mask != mask {
-        word.fetch_or(old & mask, Ordering::SeqCst);
-        return None;
+    let mut old = word.load(Ordering::Relaxed);
+    loop {
+        if old & mask != mask {
+            return None;
+        }
+        // SeqCst: first half of the handshake with whoever unreserves the pageblock.
+        match word.compare_exchange_weak(old, old & !mask, Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => old = now,
+        }
     }
     Some(Released {
         notable: old == u64::MAX || old == mask,
     })
 }
 
+/// Last row first, while claims go first row first: a chunk that is half claimed, or half
+/// released by another, has its last row clear and is refused with nothing changed.
 fn release_whole_rows(rows: &[AtomicU64], order: Order, page: usize) -> Option<Released> {
     let span = 1usize << (order.get() - ROW_ORDER);
     let rows = &rows[page / 64..page / 64 + span];
-    for (i, row) in rows.iter().enumerate() {
+    if !all_used(rows) {
+        return None;
+    }
+    for (i, row) in rows.iter().enumerate().rev() {
         if row
             .compare_exchange(u64::MAX, 0, Ordering::SeqCst, Ordering::Relaxed)
             .is_err()
         {
-            for cleared in &rows[..i] {
+            for cleared in &rows[i + 1..] {
                 cleared.fetch_or(u64::MAX, Ordering::SeqCst);
             }
             return None;

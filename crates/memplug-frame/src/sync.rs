@@ -7,14 +7,15 @@
 //! sides are `SeqCst` and the total order of C++20 makes the fence superfluous: it compiles to
 //! nothing.
 //!
-//! Locks here are for slow paths only; nothing is called back while one is held.
+//! Locks here are for slow paths only; nothing is called back while one is held. The module is
+//! public for the crates above, which have the same needs and must meet the same models.
 
 use alloc::boxed::Box;
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// Memory for the tables themselves could not be had.
 pub(crate) struct NoTableMemory;
@@ -48,7 +49,7 @@ pub(crate) fn relax() {
 }
 
 /// A lock for slow paths.
-pub(crate) struct Mutex<T>(Inner<T>);
+pub struct Mutex<T>(Inner<T>);
 
 #[cfg(loom)]
 type Inner<T> = loom::sync::Mutex<T>;
@@ -58,13 +59,14 @@ type Inner<T> = std::sync::Mutex<T>;
 type Inner<T> = spin::mutex::SpinMutex<T>;
 
 impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// A free lock around `value`.
+    pub fn new(value: T) -> Self {
         Self(Inner::new(value))
     }
 
     /// Runs `f` with the value. A lock left poisoned by a panic is taken all the same: the
     /// value is only ever changed by code that cannot panic half-way.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         #[cfg(any(loom, feature = "std"))]
         let mut guard = match self.0.lock() {
             Ok(guard) => guard,

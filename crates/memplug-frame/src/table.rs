@@ -13,7 +13,7 @@
 //! |---|---|
 //! | whole | wholly free: whoever clears the bit has the pageblock to itself |
 //! | partial | perhaps has free pages and is reserved by nobody |
-//! | zone | 1 + the zone of the area (a number, not bits) |
+//! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes on line |
 
 use crate::rows::ROWS;
 use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_words};
@@ -30,6 +30,8 @@ const WHOLE: usize = 0;
 const PARTIAL: usize = 1;
 const ZONE: usize = 2;
 const AREA_WORDS: usize = 3;
+/// In place of a zone: the other words of the area are about to be set.
+const COMING: u64 = u64::MAX;
 /// Pageblocks a chunk describes at the most: 8 GiB of 4 KiB pages.
 const CHUNK_SHIFT_MAX: u32 = 12;
 
@@ -71,24 +73,37 @@ impl Area<'_> {
         &self.words[PARTIAL]
     }
     pub(crate) fn zone(&self) -> Option<ZoneId> {
-        let zone = self.words[ZONE].load(Ordering::Acquire);
-        (zone != 0).then(|| ZoneId::from_index(zone as usize - 1))
+        let zone = self.words[ZONE].load(Ordering::SeqCst);
+        (zone != 0 && zone != COMING).then(|| ZoneId::from_index(zone as usize - 1))
+    }
+    /// Whether it is being brought on line at this moment.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.words[ZONE].load(Ordering::SeqCst) == COMING
     }
     pub(crate) fn set_zone(&self, zone: Option<ZoneId>) {
         let word = zone.map_or(0, |zone| zone.index() as u64 + 1);
-        // Release: pairs with the Acquire in `zone`.
-        self.words[ZONE].store(word, Ordering::Release);
+        self.words[ZONE].store(word, Ordering::SeqCst);
+    }
+    pub(crate) fn set_coming(&self) {
+        self.words[ZONE].store(COMING, Ordering::SeqCst);
     }
 }
 
 impl Directory {
-    pub(crate) fn new(geometry: &Geometry, limit: PageCount) -> Result<Self, TableError> {
+    pub(crate) fn new(
+        geometry: &Geometry,
+        limit: PageCount,
+        area_pageblocks: u64,
+    ) -> Result<Self, TableError> {
         let per_block = geometry.pageblocks_per_block();
         let pageblocks = (limit.get() >> PAGEBLOCK_ORDER).next_multiple_of(per_block.max(1));
         if pageblocks == 0 || pageblocks > 1 << 28 {
             return Err(TableError::Limit { limit });
         }
-        let area_shift = per_block.trailing_zeros().min(6);
+        let area_shift = per_block
+            .trailing_zeros()
+            .min(area_pageblocks.max(1).ilog2())
+            .min(6);
         let chunk_shift = pageblocks
             .next_power_of_two()
             .trailing_zeros()

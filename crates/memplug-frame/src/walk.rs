@@ -77,6 +77,14 @@ impl FrameTable {
         })
     }
 
+    /// The class of all allocations in the pageblock at `pfn`, if they have one in common and
+    /// there may be any.
+    pub fn uniform_class(&self, pfn: Pfn) -> Option<Class> {
+        let block = self.directory.block(crate::table::split(pfn).0)?;
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        matches!(tag.kind(), Kind::Uniform | Kind::Huge | Kind::HugeTail).then(|| tag.class())
+    }
+
     fn allocations_of(&self, pageblock: Pageblock, limit: usize, found: &mut Vec<Allocation>) {
         let Some(block) = self.directory.block(pageblock) else {
             return;

@@ -1,0 +1,489 @@
+//! The machine: the facade over state, frames, chain and transactions.
+//!
+//! One [`Hotplug`] is one machine. All methods take `&self` and may be called from any thread;
+//! at most one transaction runs at a time, a second is told `Busy` at once (an embedding with
+//! threads waits and retries; the core has nothing to wait with). Callbacks and platform
+//! methods are called with no lock held but the hotplug lock, so they may do everything except
+//! begin a transaction, which answers `Busy`.
+
+use crate::block::{Block, BlockState};
+use crate::blockers::{Blockers, Reason};
+use crate::boot;
+use crate::config::{MachineConfig, MemoryMap, WatermarkPolicy};
+use crate::error::{AddError, MachineError, OfflineError, OnlineError, RemoveError};
+use crate::group::{Device, Group, GroupKind};
+use crate::migrate::{OfflineOptions, Progress, TargetPolicy};
+use crate::node::Node;
+use crate::notify::{Answer, Chain, Notice, Registration, Rollback, SubscriberStats};
+use crate::owner::{MoveOutcome, Owner, Owners, PageOwner, Stays};
+use crate::pages::{MAX_NODES, ZoneLists, linux_watermarks};
+use crate::platform::{Action, Observation, Platform, Subject, Uevent};
+use crate::policy::{self, Policy};
+use crate::state::State;
+use crate::txn::RemoveReport;
+use crate::txn::{self, AddReport, AddRequest, HotplugLock, OfflineReport, OnlineReport};
+use crate::zone::{KINDS, OnlineWord, ZoneKind};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use memplug_frame::sync::{AtomicBool, Mutex};
+use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
+use memplug_units::{
+    BlockId, Bytes, CpuId, DeviceId, Geometry, GroupId, NodeId, OwnerId, PageCount,
+};
+
+/// A machine whose memory comes and goes.
+pub struct Hotplug {
+    config: MachineConfig,
+    platform: Arc<dyn Platform>,
+    frames: FrameTable,
+    chain: Arc<Chain>,
+    owners: Arc<Owners>,
+    map_owner: Owner,
+    state: Mutex<State>,
+    lists: Mutex<Arc<ZoneLists>>,
+    pub(crate) busy: AtomicBool,
+    pub(crate) reclaiming: AtomicBool,
+}
+
+/// Everything there is to see of a machine at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineView {
+    /// Nodes that are possible, in order of number.
+    pub nodes: Vec<Node>,
+    /// Blocks, ascending.
+    pub blocks: Vec<Block>,
+    /// Devices, by number.
+    pub devices: Vec<Device>,
+    /// Groups, by number.
+    pub groups: Vec<Group>,
+    /// The policy.
+    pub policy: Policy,
+    /// What happens to added blocks.
+    pub auto_online: Option<OnlineWord>,
+}
+
+/// What an offline of a block would meet, as of now. Nothing was changed to find out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfflinePlan {
+    /// The block.
+    pub block: BlockId,
+    /// Pages that would have to move.
+    pub to_move: PageCount,
+    /// Pages that owners have promised to release.
+    pub to_release: PageCount,
+    /// Free pages in the zones they could go to.
+    pub room: PageCount,
+    /// What stands in the way.
+    pub blockers: Blockers,
+}
+
+impl Hotplug {
+    /// A machine with its boot memory online.
+    ///
+    /// # Errors
+    /// [`MachineError`] names what cannot be.
+    pub fn new(config: MachineConfig, platform: Arc<dyn Platform>) -> Result<Self, MachineError> {
+        if config.nodes == 0 || config.nodes > MAX_NODES {
+            return Err(MachineError::Nodes(usize::from(config.nodes)));
+        }
+        let pieces = boot::pieces(&config)?;
+        let limit = config.geometry.pages(config.limit);
+        let zones = usize::from(config.nodes * KINDS);
+        // One set of caches more than processors: migration targets have their own.
+        let cpus = config.cpus.saturating_add(u16::from(config.cpus > 0));
+        let areas = boot::area_pageblocks(&config.geometry, &pieces)?;
+        let frames = FrameTable::with_areas(&config.geometry, limit, zones, cpus, areas)?;
+        let owners = Owners::new();
+        let map_owner = owners
+            .register(&frames, "memory map", Arc::new(Stays))
+            .map_err(|_| MachineError::Table(memplug_frame::TableError::NoMemory))?;
+        let nodes = (0..config.nodes)
+            .map(NodeId::new)
+            .map(|id| Node::new(id, config.cpu_nodes.contains(&id)))
+            .collect();
+        let state = State {
+            nodes,
+            blocks: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            boot: pieces,
+            policy: config.policy,
+            auto_online: config.auto_online,
+            next_device: 0,
+            next_group: 0,
+        };
+        let machine = Self {
+            lists: Mutex::new(Arc::new(ZoneLists::new(config.nodes, |_, _| false))),
+            config,
+            platform,
+            frames,
+            chain: Chain::new(),
+            owners,
+            map_owner,
+            state: Mutex::new(state),
+            busy: AtomicBool::new(false),
+            reclaiming: AtomicBool::new(false),
+        };
+        machine.boot()?;
+        machine.zones_changed();
+        Ok(machine)
+    }
+
+    // Transactions.
+
+    /// Adds a device. Its blocks appear offline (or online, if `auto_online` says so).
+    ///
+    /// # Errors
+    /// [`AddError`]; nothing is left then.
+    pub fn add(&self, request: &AddRequest) -> Result<AddReport, AddError> {
+        let lock = HotplugLock::try_take(self).ok_or(AddError::Busy)?;
+        txn::add(&lock, request)
+    }
+
+    /// Brings a block online. With `word` the caller says into which zone; without, a word that
+    /// stuck from a refused attempt, or else `online`.
+    ///
+    /// # Errors
+    /// [`OnlineError`]; the block is offline as before, except that a word sticks if the block
+    /// was online already.
+    pub fn online(
+        &self,
+        block: BlockId,
+        word: Option<OnlineWord>,
+    ) -> Result<OnlineReport, OnlineError> {
+        let lock = HotplugLock::try_take(self).ok_or(OnlineError::Busy)?;
+        txn::online(&lock, block, word)
+    }
+
+    /// Takes a block offline: isolates it, tells the subscribers, moves what is in it, gives
+    /// the memory back.
+    ///
+    /// # Errors
+    /// [`OfflineError`], with what stood in the way; the block is in use as before.
+    pub fn offline(
+        &self,
+        block: BlockId,
+        options: &OfflineOptions,
+    ) -> Result<OfflineReport, OfflineError> {
+        let lock = HotplugLock::try_take(self).ok_or(OfflineError::Busy)?;
+        txn::offline(&lock, block, options)
+    }
+
+    /// Removes a device whose blocks are all offline.
+    ///
+    /// # Errors
+    /// [`RemoveError`]; the device is there as before.
+    pub fn remove(&self, device: DeviceId) -> Result<RemoveReport, RemoveError> {
+        let lock = HotplugLock::try_take(self).ok_or(RemoveError::Busy)?;
+        txn::remove(&lock, device, Vec::new())
+    }
+
+    /// Takes a device's blocks offline and removes it; if one will not go, puts back those that
+    /// went.
+    ///
+    /// # Errors
+    /// [`RemoveError`]; all blocks of the device are there, and online as before, though
+    /// perhaps in another zone.
+    pub fn unplug(
+        &self,
+        device: DeviceId,
+        options: &OfflineOptions,
+    ) -> Result<RemoveReport, RemoveError> {
+        let lock = HotplugLock::try_take(self).ok_or(RemoveError::Busy)?;
+        txn::unplug(&lock, device, options)
+    }
+
+    /// What an offline of the block would meet now. Changes nothing and tells nobody.
+    ///
+    /// # Errors
+    /// Those of [`Hotplug::offline`] that show without trying.
+    pub fn plan_offline(
+        &self,
+        id: BlockId,
+        target: TargetPolicy,
+    ) -> Result<OfflinePlan, OfflineError> {
+        let range = self
+            .geometry()
+            .block_range(id)
+            .ok_or(OfflineError::NoSuchBlock(id))?;
+        let (node, kind) = self.with_state(|state| {
+            let block = state.blocks.get(&id).ok_or(OfflineError::NoSuchBlock(id))?;
+            if block.state() != BlockState::Online {
+                return Err(OfflineError::NotOnline(id));
+            }
+            let kind = block.zone.ok_or(OfflineError::NotOneZone(id))?;
+            if block.present < range.count() {
+                return Err(OfflineError::Holes(id));
+            }
+            Ok((block.node(), kind))
+        })?;
+        let mut plan = OfflinePlan {
+            block: id,
+            to_move: PageCount::ZERO,
+            to_release: PageCount::ZERO,
+            room: PageCount::ZERO,
+            blockers: self.unmovable_in(range, kind.is_kernel()),
+        };
+        let mut found = Vec::new();
+        self.frames.allocations(range, usize::MAX, &mut found);
+        for chunk in found {
+            let pages = chunk.class.order().pages();
+            match chunk.class.migrate_type() {
+                MigrateType::Releasable => plan.to_release = plan.to_release.saturating_add(pages),
+                MigrateType::Movable => {
+                    plan.to_move = plan.to_move.saturating_add(pages);
+                    let owner = chunk.class.owner();
+                    let can = self
+                        .owners
+                        .pages(owner)
+                        .map(|pages| pages.can_migrate(chunk.pfn));
+                    let reason = match can {
+                        None => Some(Reason::Pinned(Arc::from("its owner is gone"))),
+                        Some(MoveOutcome::Pinned(by)) => Some(Reason::Pinned(by)),
+                        Some(_) => None,
+                    };
+                    if let Some(reason) = reason {
+                        plan.blockers
+                            .push(self.blocker(chunk.range(), owner, reason));
+                    }
+                }
+                MigrateType::Unmovable | MigrateType::Reclaimable => {}
+            }
+        }
+        let same_range = self.frames.range_counts(range).free_and_cached();
+        for zone in self.target_zones(node, kind, target) {
+            let mut free = self.frames.zone_counts(zone).free_and_cached();
+            if zone == kind.on(node) {
+                free = free.saturating_sub(same_range);
+            }
+            plan.room = plan.room.saturating_add(free);
+        }
+        Ok(plan)
+    }
+
+    // Who is told, and who holds pages.
+
+    /// Puts a callback on the notifier chain, until the registration is dropped.
+    pub fn subscribe(
+        &self,
+        name: &str,
+        priority: i32,
+        callback: impl Fn(&Notice<'_>) -> Answer + Send + Sync + 'static,
+    ) -> Registration {
+        self.chain.register(name, priority, callback)
+    }
+
+    /// Every subscriber in calling order, with what is kept of its calls.
+    pub fn subscribers(&self) -> Vec<SubscriberStats> {
+        self.chain.subscribers()
+    }
+
+    /// Registers an owner of pages.
+    ///
+    /// # Errors
+    /// [`OwnerError`] when all numbers are in use.
+    pub fn owner(&self, name: &str, pages: Arc<dyn PageOwner>) -> Result<Owner, OwnerError> {
+        self.owners.register(&self.frames, name, pages)
+    }
+
+    /// Names of all owners.
+    pub fn owner_names(&self) -> Vec<(OwnerId, String)> {
+        self.owners.names()
+    }
+
+    /// Creates a group that grows and shrinks in units (virtio-mem).
+    pub fn create_dynamic_group(&self, node: NodeId, unit: PageCount) -> GroupId {
+        self.new_group(node, GroupKind::Dynamic { unit })
+    }
+
+    // Settings.
+
+    /// Changes the zone policy.
+    pub fn set_policy(&self, policy: Policy) {
+        self.with_state_mut(|state| state.policy = policy);
+    }
+
+    /// What happens to blocks that are added from now on.
+    pub fn set_auto_online(&self, word: Option<OnlineWord>) {
+        self.with_state_mut(|state| state.auto_online = word);
+    }
+
+    // Looking.
+
+    /// Everything, at one moment. Never waits for a transaction.
+    pub fn view(&self) -> MachineView {
+        self.with_state(|state| MachineView {
+            nodes: state.nodes.clone(),
+            blocks: state.blocks.values().cloned().collect(),
+            devices: state.devices.values().copied().collect(),
+            groups: state.groups.values().copied().collect(),
+            policy: state.policy,
+            auto_online: state.auto_online,
+        })
+    }
+
+    /// One block.
+    pub fn block(&self, id: BlockId) -> Option<Block> {
+        self.with_state(|state| state.blocks.get(&id).cloned())
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> Option<Node> {
+        self.with_state(|state| state.node(id).cloned())
+    }
+
+    /// The zones a block is in or could go to, the default first; empty for `none`.
+    pub fn valid_zones(&self, id: BlockId) -> Option<Vec<ZoneKind>> {
+        self.with_state(|state| {
+            let block = state.blocks.get(&id)?;
+            Some(policy::valid_zones(state, &self.config.geometry, block))
+        })
+    }
+
+    /// The pages of a zone, as `/proc/zoneinfo` and `/proc/buddyinfo` would count them.
+    pub fn zone_counts(&self, node: NodeId, kind: ZoneKind) -> ZoneCounts {
+        self.frames.zone_counts(kind.on(node))
+    }
+
+    /// The watermarks of a zone.
+    pub fn watermarks(&self, node: NodeId, kind: ZoneKind) -> Watermarks {
+        self.frames.watermarks(kind.on(node))
+    }
+
+    /// The pages of a block.
+    pub fn block_counts(&self, id: BlockId) -> Option<ZoneCounts> {
+        let range = self.geometry().block_range(id)?;
+        self.block(id).map(|_| self.frames.range_counts(range))
+    }
+
+    /// Page, section and block size.
+    pub fn geometry(&self) -> &Geometry {
+        &self.config.geometry
+    }
+
+    /// First physical address the machine cannot have.
+    pub fn limit(&self) -> Bytes {
+        self.config.limit
+    }
+
+    /// Nodes that are possible.
+    pub fn nodes(&self) -> u16 {
+        self.config.nodes
+    }
+
+    /// The frames: who holds what, isolation, statistics.
+    #[inline]
+    pub fn frames(&self) -> &FrameTable {
+        &self.frames
+    }
+
+    /// Gives up the per-CPU reservations of all processors.
+    pub fn drain(&self) {
+        self.frames.drain();
+    }
+
+    // For the modules below.
+
+    pub(crate) fn platform(&self) -> &dyn Platform {
+        &*self.platform
+    }
+    pub(crate) fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+    pub(crate) fn owners(&self) -> &Arc<Owners> {
+        &self.owners
+    }
+    pub(crate) fn map_owner(&self) -> &Owner {
+        &self.map_owner
+    }
+    pub(crate) fn rollback(&self) -> Rollback {
+        self.config.rollback
+    }
+    pub(crate) fn memory_map(&self) -> MemoryMap {
+        self.config.memory_map
+    }
+    pub(crate) fn zone_lists(&self) -> Arc<ZoneLists> {
+        self.lists.with(|lists| lists.clone())
+    }
+    pub(crate) fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        self.state.with(|state| look(state))
+    }
+    pub(crate) fn with_state_mut<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(change)
+    }
+
+    /// The caches of a caller: never those of migration.
+    #[inline(always)]
+    pub(crate) fn user_cpu(&self, cpu: CpuId) -> CpuId {
+        if cpu.get() < self.config.cpus {
+            cpu
+        } else {
+            CpuId::new(cpu.get() % self.config.cpus)
+        }
+    }
+
+    /// The caches of migration.
+    pub(crate) fn txn_cpu(&self) -> CpuId {
+        CpuId::new(self.config.cpus)
+    }
+
+    pub(crate) fn uevent(&self, action: Action, subject: Subject) {
+        self.platform
+            .observe(&Observation::Uevent(Uevent { action, subject }));
+    }
+
+    pub(crate) fn observe_progress(&self, progress: &Progress) {
+        self.platform.observe(&Observation::Progress(progress));
+    }
+
+    /// Zones gained or lost pages: lists and watermarks follow.
+    pub(crate) fn zones_changed(&self) {
+        let (managed, kernel) = self.with_state(|state| {
+            let managed: Vec<[PageCount; 4]> = state
+                .nodes
+                .iter()
+                .map(|node| node.zones.map(|zone| zone.managed))
+                .collect();
+            let kernel = state.nodes.iter().flat_map(|node| {
+                let kernel = ZoneKind::ALL.into_iter().filter(|kind| kind.is_kernel());
+                kernel.map(|kind| node.zone(kind).managed.get())
+            });
+            (managed, PageCount::new(kernel.sum()))
+        });
+        let has = |node: NodeId, kind: ZoneKind| {
+            managed[usize::from(node.get())][kind as usize] > PageCount::ZERO
+        };
+        let lists = Arc::new(ZoneLists::new(self.config.nodes, has));
+        let changed = self.lists.with(|old| {
+            let same = (0..self.config.nodes).map(NodeId::new).all(|node| {
+                ZoneKind::ALL
+                    .into_iter()
+                    .all(|kind| old.of(node, kind) == lists.of(node, kind))
+            });
+            *old = lists;
+            !same
+        });
+        if changed {
+            // Reservations made under the old lists would go on serving from further away.
+            self.frames.drain();
+        }
+        self.set_watermarks(&managed, kernel);
+    }
+
+    fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {
+        let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
+            return;
+        };
+        let all = managed.iter().flatten().map(|pages| pages.get()).sum();
+        for (node, zones) in managed.iter().enumerate() {
+            for kind in ZoneKind::ALL {
+                let pages = zones[kind as usize];
+                let marks = linux_watermarks(kernel, PageCount::new(all), pages, min_free_kbytes);
+                self.frames
+                    .set_watermarks(kind.on(NodeId::new(node as u16)), marks);
+            }
+        }
+    }
+}

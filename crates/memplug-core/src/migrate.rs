@@ -1,0 +1,369 @@
+//! Emptying an isolated range: moving what its owners can move, until nothing is left, the
+//! deadline passes or the caller cancels.
+//!
+//! Targets as on Linux (SEMANTICS, 10): all nodes with memory except the source, nearest first;
+//! the source itself only if there is no other. Pages of Movable go to Movable if it has room,
+//! else to kernel zones; pages of a kernel zone only to kernel zones. [`TargetPolicy`] can
+//! prefer the same node. A round tries every chunk left once; between rounds the platform may
+//! pause. Where Linux retries for ever, a deadline ends it, with the list of who is in the way.
+//!
+//! Chunks are offered to their owner in batches of up to 512 pages, one owner at a time.
+
+use crate::blockers::{Blockers, Reason};
+use crate::hotplug::Hotplug;
+use crate::owner::{MoveOutcome, PageMove};
+use crate::pages::nearest;
+use crate::zone::ZoneKind;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use memplug_frame::sync::{AtomicBool, Ordering};
+use memplug_frame::{Allocation, MigrateType, Request, RequestKey, Reserves, ZoneId};
+use memplug_units::{NodeId, OwnerId, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};
+
+/// Where pages of a block that goes are to be put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TargetPolicy {
+    /// Other nodes, nearest first; the same node only if no other has memory (Linux).
+    #[default]
+    LeaveNode,
+    /// Other nodes first, then the same.
+    LeaveNodeFirst,
+    /// The same node first, then the others, nearest first.
+    SameNodeFirst,
+}
+
+/// Cancels an offline from elsewhere: another thread, a signal handler.
+#[derive(Clone, Debug, Default)]
+pub struct CancelHandle(Arc<CancelFlag>);
+
+#[derive(Debug)]
+struct CancelFlag(AtomicBool);
+
+impl Default for CancelFlag {
+    fn default() -> Self {
+        Self(AtomicBool::new(false))
+    }
+}
+
+impl CancelHandle {
+    /// A handle nobody has used yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Ends the operation at its next step between two rounds; it is undone.
+    pub fn cancel(&self) {
+        self.0.0.store(true, Ordering::Release);
+    }
+    /// Whether [`CancelHandle::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.0.load(Ordering::Acquire)
+    }
+}
+
+/// How far a migration is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The frames to be emptied.
+    pub start_pfn: Pfn,
+    /// Pages still allocated there, as of the last count.
+    pub pages_left: PageCount,
+    /// Pages moved so far.
+    pub pages_moved: PageCount,
+    /// Bytes moved per second since the beginning; 0 without a clock.
+    pub bytes_per_second: u64,
+    /// Round, from 0.
+    pub round: u32,
+}
+
+/// How an offline is to be done.
+#[derive(Clone, Debug)]
+pub struct OfflineOptions {
+    /// Give up so long after the subscribers consented. `None`: never, as Linux.
+    pub deadline: Option<Duration>,
+    /// Give up when told.
+    pub cancel: Option<CancelHandle>,
+    /// Where the pages go.
+    pub target: TargetPolicy,
+}
+
+impl Default for OfflineOptions {
+    /// A deadline of 30 seconds, Linux's targets.
+    fn default() -> Self {
+        Self {
+            deadline: Some(Duration::from_secs(30)),
+            cancel: None,
+            target: TargetPolicy::LeaveNode,
+        }
+    }
+}
+
+/// Why a migration ended before the range was empty.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Deadline(Blockers),
+    Cancelled(Blockers),
+}
+
+/// What a migration came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Emptied {
+    pub(crate) moved: PageCount,
+    pub(crate) rounds: u32,
+}
+
+/// The request key of migration targets: no ordinary request has bit 15 set.
+const TARGET_KEY: u16 = 1 << 15;
+
+struct Migration<'h> {
+    machine: &'h Hotplug,
+    range: PfnRange,
+    node: NodeId,
+    kind: ZoneKind,
+    target: TargetPolicy,
+    begun: Duration,
+    moved: PageCount,
+    round: u32,
+    /// Why chunks stayed in this round.
+    stayed: Vec<(Allocation, Reason)>,
+}
+
+impl Hotplug {
+    /// Moves everything out of the isolated `range`, which is in zone `kind` of `node`.
+    pub(crate) fn empty_range(
+        &self,
+        range: PfnRange,
+        node: NodeId,
+        kind: ZoneKind,
+        options: &OfflineOptions,
+    ) -> Result<Emptied, Stopped> {
+        let begun = self.platform().now();
+        let mut migration = Migration {
+            machine: self,
+            range,
+            node,
+            kind,
+            target: options.target,
+            begun,
+            moved: PageCount::ZERO,
+            round: 0,
+            stayed: Vec::new(),
+        };
+        loop {
+            if options
+                .cancel
+                .as_ref()
+                .is_some_and(CancelHandle::is_cancelled)
+            {
+                return Err(Stopped::Cancelled(migration.blockers()));
+            }
+            migration.run_round();
+            if self.frames().first_not_free(range).is_none() {
+                migration.report();
+                let Migration { moved, round, .. } = migration;
+                return Ok(Emptied {
+                    moved,
+                    rounds: round + 1,
+                });
+            }
+            let passed = self.platform().now().saturating_sub(begun);
+            if options.deadline.is_some_and(|deadline| passed >= deadline) {
+                return Err(Stopped::Deadline(migration.blockers()));
+            }
+            migration.report();
+            self.platform().pause(migration.round);
+            migration.round = migration.round.saturating_add(1);
+        }
+    }
+}
+
+impl Migration<'_> {
+    /// Tries every chunk once.
+    fn run_round(&mut self) {
+        self.stayed.clear();
+        let mut found = Vec::new();
+        let pageblocks = self.range.count().get() / PAGEBLOCK_PAGES;
+        for at in 0..pageblocks {
+            let start = Pfn::new(self.range.start().get() + at * PAGEBLOCK_PAGES);
+            let pageblock = PfnRange::between(start, Pfn::new(start.get() + PAGEBLOCK_PAGES));
+            found.clear();
+            self.machine
+                .frames()
+                .allocations(pageblock, usize::MAX, &mut found);
+            while let Some(first) = found.first() {
+                let owner = first.class.owner();
+                let (batch, others): (Vec<_>, Vec<_>) = found
+                    .drain(..)
+                    .partition(|chunk| chunk.class.owner() == owner);
+                self.offer(owner, &batch);
+                found = others;
+            }
+        }
+    }
+
+    /// Offers the chunks of one owner to it.
+    fn offer(&mut self, owner: OwnerId, batch: &[Allocation]) {
+        let Some(pages) = self.machine.owners().pages(owner) else {
+            self.stay(batch, &|_| Reason::Pinned(Arc::from("its owner is gone")));
+            return;
+        };
+        let zones = self.targets();
+        let mut moves = Vec::with_capacity(batch.len());
+        let mut offered = Vec::with_capacity(batch.len());
+        for chunk in batch {
+            let request = Request {
+                class: chunk.class,
+                key: RequestKey::new(TARGET_KEY | self.node.get()),
+                zones: &zones,
+                reserves: Reserves::Keep,
+            };
+            let cpu = self.machine.txn_cpu();
+            let frames = self.machine.frames();
+            let target = frames
+                .get_cached(cpu, chunk.class, request.key)
+                .or_else(|| frames.get(cpu, &request).ok());
+            match target {
+                Some(to) => {
+                    let order = chunk.class.order();
+                    let outcome = MoveOutcome::Untouched;
+                    moves.push(PageMove {
+                        from: chunk.pfn,
+                        to,
+                        order,
+                        outcome,
+                    });
+                    offered.push(*chunk);
+                }
+                // A releasable chunk need not move: it may just as well be freed.
+                None if chunk.class.migrate_type() == MigrateType::Releasable => {
+                    self.stay(core::slice::from_ref(chunk), &|_| Reason::NotReleased);
+                }
+                None => self.stay(core::slice::from_ref(chunk), &|_| Reason::NoRoom),
+            }
+        }
+        if !moves.is_empty() {
+            pages.migrate(&mut moves);
+        }
+        for (chunk, done) in offered.iter().zip(moves) {
+            self.settle(chunk, done);
+        }
+    }
+
+    /// Frees what a move left over: the old frame, or the target.
+    fn settle(&mut self, chunk: &Allocation, done: PageMove) {
+        let frames = self.machine.frames();
+        let owner = chunk.class.owner();
+        let unused = match done.outcome {
+            MoveOutcome::Moved => {
+                self.moved = self.moved.saturating_add(done.order.pages());
+                chunk.pfn
+            }
+            _ => done.to,
+        };
+        // An owner that freed the frame itself has nothing more to free: no harm done.
+        let _ = frames.put(unused, done.order, owner);
+        let releasable = chunk.class.migrate_type() == MigrateType::Releasable;
+        let reason = match done.outcome {
+            MoveOutcome::Moved | MoveOutcome::Gone => return,
+            MoveOutcome::Pinned(by) => Reason::Pinned(by),
+            MoveOutcome::Busy => Reason::Busy,
+            MoveOutcome::Untouched if releasable => Reason::NotReleased,
+            MoveOutcome::Untouched => Reason::Unmovable,
+        };
+        self.stayed.push((*chunk, reason));
+    }
+
+    fn stay(&mut self, chunks: &[Allocation], reason: &dyn Fn(&Allocation) -> Reason) {
+        self.stayed
+            .extend(chunks.iter().map(|chunk| (*chunk, reason(chunk))));
+    }
+
+    /// Zones that may take the pages, best first.
+    fn targets(&self) -> Vec<ZoneId> {
+        self.machine.target_zones(self.node, self.kind, self.target)
+    }
+
+    /// What stayed in the last round.
+    fn blockers(&self) -> Blockers {
+        let mut blockers = Blockers::default();
+        let mut stayed = self.stayed.clone();
+        stayed.sort_by_key(|(chunk, _)| chunk.pfn);
+        for (chunk, reason) in stayed {
+            let owner = chunk.class.owner();
+            blockers.push(self.machine.blocker(chunk.range(), owner, reason));
+        }
+        blockers
+    }
+
+    fn report(&self) {
+        let counts = self.machine.frames().range_counts(self.range);
+        let nanos = self
+            .machine
+            .platform()
+            .now()
+            .saturating_sub(self.begun)
+            .as_nanos();
+        let page = u128::from(self.machine.geometry().page_size().get());
+        let bytes = u128::from(self.moved.get()) * page;
+        let rate = (bytes * 1_000_000_000).checked_div(nanos).unwrap_or(0);
+        let progress = Progress {
+            start_pfn: self.range.start(),
+            pages_left: counts.allocated,
+            pages_moved: self.moved,
+            bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
+            round: self.round,
+        };
+        self.machine.observe_progress(&progress);
+    }
+}
+
+impl Hotplug {
+    /// Zones that may take pages from `kind` of `node`, best first.
+    pub(crate) fn target_zones(
+        &self,
+        node: NodeId,
+        kind: ZoneKind,
+        policy: TargetPolicy,
+    ) -> Vec<ZoneId> {
+        let (with_memory, populated) = self.with_state(|state| {
+            let nodes: Vec<NodeId> = state
+                .nodes
+                .iter()
+                .filter(|n| n.has_memory)
+                .map(|n| n.id)
+                .collect();
+            let populated: Vec<[bool; 4]> = state
+                .nodes
+                .iter()
+                .map(|n| n.zones.map(|zone| zone.managed > PageCount::ZERO))
+                .collect();
+            (nodes, populated)
+        });
+        let mut near = nearest(node, &with_memory);
+        let others: Vec<NodeId> = near.iter().copied().filter(|&n| n != node).collect();
+        match policy {
+            TargetPolicy::LeaveNode if others.is_empty() => {}
+            TargetPolicy::LeaveNode => near = others,
+            TargetPolicy::LeaveNodeFirst => {
+                let here = near.contains(&node).then_some(node);
+                near = others.into_iter().chain(here).collect();
+            }
+            TargetPolicy::SameNodeFirst => {}
+        }
+        let kinds: &[ZoneKind] = if kind == ZoneKind::Movable {
+            &[
+                ZoneKind::Movable,
+                ZoneKind::Normal,
+                ZoneKind::Dma32,
+                ZoneKind::Dma,
+            ]
+        } else {
+            &[ZoneKind::Normal, ZoneKind::Dma32, ZoneKind::Dma]
+        };
+        near.iter()
+            .flat_map(|&at| kinds.iter().map(move |&kind| (at, kind)))
+            .filter(|&(at, kind)| populated[usize::from(at.get())][kind as usize])
+            .map(|(at, kind)| kind.on(at))
+            .collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! The notifier chain: the six events of 2007, and everyone who is told.
+//!
+//! Order: higher priority first, equal priorities in order of registration; all six events run
+//! in the same order. `Going*` can be refused; `Online`, `Offline` and `Cancel*` cannot: what
+//! fails there is recorded. Two ways to end a refused or failed attempt ([`Rollback`]): by
+//! default everyone who was told and did not refuse gets the `Cancel*`, exactly once
+//! (I-NOTIFY-1); or the whole chain does, as on Linux.
+//!
+//! - `event`: the events and their argument. `answer`: what a callback can say, and what Linux
+//!   makes of it. `chain`: registration and dispatch. `invoke`: calling what may panic.
+//!
+//! Registering and dropping from inside a callback is allowed: a round runs over the chain as
+//! it was when the round began, except that a subscriber dropped meanwhile is not called any
+//! more. Dropping does not wait for a call that is running on another thread.
+
+mod answer;
+mod chain;
+mod event;
+mod invoke;
+
+pub use answer::Answer;
+pub use chain::{Call, Chain, Notice, Registration, RoundReport, SubscriberStats};
+pub(crate) use chain::{RoundRule, Told};
+pub use event::{MemoryEvent, MemoryNotify, MemoryNotify2007};
+
+/// Who gets `Cancel*` after a failed attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Rollback {
+    /// Those who were told `Going*` and did not refuse. Outcomes go to those who were told.
+    #[default]
+    Told,
+    /// Everyone on the chain, as Linux does; outcomes too.
+    WholeChain,
+}

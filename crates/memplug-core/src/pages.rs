@@ -1,0 +1,362 @@
+//! Allocating pages: from which zones, in which order, and what happens when memory is short.
+//!
+//! A request names a migrate type, an order, a node and how strictly the node is meant. Its
+//! zones follow from that: node by node, nearest first, in each from the highest zone allowed
+//! down (Linux: the zonelist). Requests of equal place share a key, under which the allocator
+//! keeps a processor's reservation. When a zone was found below its low watermark, or nothing
+//! was found at all, owners are asked to reclaim, one round at a time.
+
+use crate::hotplug::Hotplug;
+use crate::owner::Owner;
+use crate::zone::ZoneKind;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use memplug_frame::sync::Ordering;
+use memplug_frame::{
+    Class, FreeError, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
+};
+use memplug_units::{CpuId, NodeId, Order, PageCount, Pfn};
+
+/// Largest number of nodes a machine can have.
+pub const MAX_NODES: u16 = 1024;
+
+/// What is wanted of an allocation.
+///
+/// ```
+/// use memplug_core::PageRequest;
+/// use memplug_units::{NodeId, Order};
+///
+/// let request = PageRequest::movable(NodeId::new(1)).order(Order::PAGEBLOCK).only_node();
+/// assert_ne!(request, PageRequest::movable(NodeId::new(1)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    order: Order,
+    migrate_type: MigrateType,
+    node: NodeId,
+    highest: ZoneKind,
+    only_node: bool,
+    only_zone: bool,
+    reserves: Reserves,
+}
+
+/// Why no page was allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// No free chunk in any zone allowed.
+    #[error("no free chunk of order {order} for {node}; free memory or plug more")]
+    NoMemory {
+        /// The order asked for.
+        order: Order,
+        /// The node asked for.
+        node: NodeId,
+    },
+    /// The node is not possible on this machine.
+    #[error("{0} is not possible on this machine; use a node below its node count")]
+    UnknownNode(NodeId),
+}
+
+impl PageRequest {
+    /// One page of the type, preferably from `node`; movable ones may lie in zone Movable,
+    /// others not.
+    pub fn new(migrate_type: MigrateType, node: NodeId) -> Self {
+        let movable = migrate_type == MigrateType::Movable;
+        Self {
+            order: Order::ZERO,
+            migrate_type,
+            node,
+            highest: if movable {
+                ZoneKind::Movable
+            } else {
+                ZoneKind::Normal
+            },
+            only_node: false,
+            only_zone: false,
+            reserves: Reserves::Keep,
+        }
+    }
+    /// One movable page, preferably from `node`.
+    pub fn movable(node: NodeId) -> Self {
+        Self::new(MigrateType::Movable, node)
+    }
+    /// One unmovable page, preferably from `node`.
+    pub fn unmovable(node: NodeId) -> Self {
+        Self::new(MigrateType::Unmovable, node)
+    }
+    /// A chunk of this order.
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+    /// No zone above this one. Cannot lift the limit that the migrate type sets.
+    pub fn highest(self, zone: ZoneKind) -> Self {
+        Self {
+            highest: self.highest.min(zone),
+            ..self
+        }
+    }
+    /// From the node or not at all.
+    pub fn only_node(self) -> Self {
+        Self {
+            only_node: true,
+            ..self
+        }
+    }
+    /// From the first zone of the list or not at all: no fallback.
+    pub fn no_fallback(self) -> Self {
+        Self {
+            only_zone: true,
+            ..self
+        }
+    }
+    /// May use what lies below the min watermark.
+    pub fn use_reserves(self) -> Self {
+        Self {
+            reserves: Reserves::Use,
+            ..self
+        }
+    }
+    /// The order asked for.
+    pub fn wanted_order(&self) -> Order {
+        self.order
+    }
+
+    #[inline(always)]
+    fn key(&self) -> RequestKey {
+        RequestKey::new(
+            (self.node.get() & (MAX_NODES - 1))
+                | (self.highest as u16) << 10
+                | u16::from(self.only_node) << 12
+                | u16::from(self.only_zone) << 13,
+        )
+    }
+}
+
+/// Zones in the order in which they are tried, for every node and highest zone.
+pub(crate) struct ZoneLists {
+    /// By node times four plus highest zone.
+    lists: Vec<Box<[ZoneId]>>,
+}
+
+impl ZoneLists {
+    /// `populated` tells the zones that have managed pages; the lists hold no others.
+    pub(crate) fn new(nodes: u16, populated: impl Fn(NodeId, ZoneKind) -> bool) -> Self {
+        let mut lists = Vec::with_capacity(usize::from(nodes) * 4);
+        let with_memory: Vec<NodeId> = (0..nodes)
+            .map(NodeId::new)
+            .filter(|&node| ZoneKind::ALL.iter().any(|&kind| populated(node, kind)))
+            .collect();
+        for node in (0..nodes).map(NodeId::new) {
+            let near = nearest(node, &with_memory);
+            for highest in ZoneKind::ALL {
+                let zones = near.iter().flat_map(|&at| {
+                    let kinds = ZoneKind::ALL
+                        .into_iter()
+                        .rev()
+                        .filter(|&kind| kind <= highest);
+                    kinds.map(move |kind| (at, kind))
+                });
+                let zones = zones.filter(|&(at, kind)| populated(at, kind));
+                lists.push(zones.map(|(at, kind)| kind.on(at)).collect());
+            }
+        }
+        Self { lists }
+    }
+
+    pub(crate) fn of(&self, node: NodeId, highest: ZoneKind) -> &[ZoneId] {
+        self.lists
+            .get(usize::from(node.get()) * 4 + highest as usize)
+            .map_or(&[], |list| list)
+    }
+}
+
+/// `nodes` by distance from `node`: itself first, then by difference of numbers, lower first.
+pub(crate) fn nearest(node: NodeId, nodes: &[NodeId]) -> Vec<NodeId> {
+    let mut near = nodes.to_vec();
+    near.sort_by_key(|other| (other.get().abs_diff(node.get()), other.get()));
+    near
+}
+
+impl Hotplug {
+    /// Allocates a chunk for `owner`. `cpu` chooses the caches; any number will do.
+    ///
+    /// # Errors
+    /// [`PageError::NoMemory`] when no zone allowed has a free chunk above its watermark, also
+    /// after reclaim; [`PageError::UnknownNode`].
+    #[inline]
+    pub fn alloc(
+        &self,
+        cpu: CpuId,
+        owner: &Owner,
+        request: &PageRequest,
+    ) -> Result<Pfn, PageError> {
+        let class = Class::new(owner.id(), request.migrate_type, request.order);
+        if request.node.get() < self.nodes()
+            && let Some(pfn) = self
+                .frames()
+                .get_cached(self.user_cpu(cpu), class, request.key())
+        {
+            return Ok(pfn);
+        }
+        self.alloc_slow(cpu, class, request)
+    }
+
+    /// Frees a chunk that `owner` allocated with this order.
+    ///
+    /// # Errors
+    /// [`FreeError`] names what does not fit; nothing is changed then.
+    #[inline]
+    pub fn free(&self, pfn: Pfn, order: Order, owner: &Owner) -> Result<(), FreeError> {
+        self.frames().put(pfn, order, owner.id())
+    }
+
+    fn alloc_slow(
+        &self,
+        cpu: CpuId,
+        class: Class,
+        request: &PageRequest,
+    ) -> Result<Pfn, PageError> {
+        if request.node.get() >= self.nodes() {
+            return Err(PageError::UnknownNode(request.node));
+        }
+        let no_memory = PageError::NoMemory {
+            order: request.order,
+            node: request.node,
+        };
+        let lists: Arc<ZoneLists> = self.zone_lists();
+        let mut zones = lists.of(request.node, request.highest);
+        if request.only_node {
+            let here = zones
+                .iter()
+                .take_while(|&&z| ZoneKind::of(z).0 == request.node);
+            zones = &zones[..here.count()];
+        }
+        if request.only_zone {
+            zones = &zones[..zones.len().min(1)];
+        }
+        let frames = self.frames();
+        let wanted = Request {
+            class,
+            key: request.key(),
+            zones,
+            reserves: request.reserves,
+        };
+        let got = frames.get(self.user_cpu(cpu), &wanted);
+        let pressed = zones.iter().any(|&zone| frames.is_pressed(zone));
+        if got.is_ok() && !pressed {
+            return got.map_err(|_| no_memory);
+        }
+        let freed = self.reclaim(zones, request.order);
+        match got {
+            Ok(pfn) => Ok(pfn),
+            Err(_) if freed > PageCount::ZERO => frames
+                .get(self.user_cpu(cpu), &wanted)
+                .map_err(|_| no_memory),
+            Err(_) => Err(no_memory),
+        }
+    }
+
+    /// Asks owners to free pages until the zones are above their high watermarks. One thread
+    /// at a time; the others go on without.
+    fn reclaim(&self, zones: &[ZoneId], order: Order) -> PageCount {
+        if self.reclaiming.swap(true, Ordering::AcqRel) {
+            return PageCount::ZERO;
+        }
+        let mut freed = PageCount::ZERO;
+        let short: u64 = zones
+            .iter()
+            .map(|&zone| {
+                let high = self.frames().watermarks(zone).high;
+                high.saturating_sub(self.frames().recount(zone)).get()
+            })
+            .sum();
+        let wanted = PageCount::new(short.max(order.pages().get()));
+        for owner in self.owners().all() {
+            if freed >= wanted {
+                break;
+            }
+            freed = freed.saturating_add(owner.reclaim(wanted.saturating_sub(freed)));
+        }
+        for &zone in zones {
+            self.frames().recount(zone);
+        }
+        self.reclaiming.store(false, Ordering::Release);
+        freed
+    }
+}
+
+/// Linux's watermarks: `min_free` pages divided among the zones by their managed pages; low
+/// and high a quarter of min, or a thousandth of the zone, above each other.
+pub(crate) fn linux_watermarks(
+    kernel: PageCount,
+    all: PageCount,
+    managed: PageCount,
+    min_free_kbytes: Option<u64>,
+) -> Watermarks {
+    let kib = kernel.get().saturating_mul(4);
+    let min_free = min_free_kbytes
+        .unwrap_or_else(|| kib.saturating_mul(16).isqrt().clamp(128, 262_144).min(kib));
+    let share = u128::from(min_free / 4) * u128::from(managed.get()) / u128::from(all.get().max(1));
+    let min = u64::try_from(share).unwrap_or(u64::MAX).min(managed.get());
+    let gap = (min / 4).max(managed.get() / 1000);
+    Watermarks {
+        min: PageCount::new(min),
+        low: PageCount::new(min.saturating_add(gap)),
+        high: PageCount::new(min.saturating_add(gap.saturating_mul(2))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_node_is_the_node_itself() {
+        let nodes: Vec<_> = [0, 1, 2, 5].map(NodeId::new).into();
+        let near = |n| {
+            nearest(NodeId::new(n), &nodes)
+                .iter()
+                .map(|n| n.get())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(near(1), [1, 0, 2, 5]);
+        assert_eq!(near(4), [5, 2, 1, 0]);
+    }
+
+    #[test]
+    fn lists_hold_populated_zones_only_highest_first() {
+        let populated = |node: NodeId, kind| match node.get() {
+            0 => matches!(kind, ZoneKind::Dma | ZoneKind::Dma32),
+            _ => kind == ZoneKind::Movable,
+        };
+        let lists = ZoneLists::new(2, populated);
+        let names = |node, highest| -> Vec<(u16, ZoneKind)> {
+            let zones = lists.of(NodeId::new(node), highest).iter();
+            zones
+                .map(|&z| ZoneKind::of(z))
+                .map(|(n, k)| (n.get(), k))
+                .collect()
+        };
+        let node0 = [(0, ZoneKind::Dma32), (0, ZoneKind::Dma)];
+        assert_eq!(
+            names(1, ZoneKind::Movable),
+            [&[(1, ZoneKind::Movable)], &node0[..]].concat()
+        );
+        assert_eq!(names(1, ZoneKind::Normal), node0);
+        assert_eq!(names(0, ZoneKind::Movable)[2], (1, ZoneKind::Movable));
+        assert!(names(7, ZoneKind::Movable).is_empty());
+    }
+
+    #[test]
+    fn watermarks_of_a_gibibyte() {
+        let pages = PageCount::new(262_144);
+        let marks = linux_watermarks(pages, pages, pages, None);
+        assert_eq!(marks.min, PageCount::new(1024)); // 4 * sqrt(1 GiB in KiB) KiB
+        assert_eq!(
+            (marks.low, marks.high),
+            (PageCount::new(1286), PageCount::new(1548))
+        );
+        let none = linux_watermarks(PageCount::ZERO, pages, pages, None);
+        assert_eq!(none.min, PageCount::ZERO);
+    }
+}

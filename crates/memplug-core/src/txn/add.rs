@@ -1,0 +1,317 @@
+//! Adding memory: a device comes with its blocks, all offline.
+//!
+//! Checks in Linux's order (SEMANTICS, 4): beyond the limit, overlap, alignment, group, node.
+//! Then memory stands behind the range, memory maps are allocated, and only then blocks appear,
+//! ascending, and the node after them. A failed add leaves nothing. No event is sent: that is
+//! the business of onlining, which follows by itself if `auto_online` says so; that walk stops
+//! at the first failure and the add still succeeds.
+
+use super::undo::Undo;
+use super::{HotplugLock, OnlineReport, Txn, online};
+use crate::block::Block;
+use crate::config::MemoryMap;
+use crate::error::{AddError, OnlineError};
+use crate::group::{Device, Group, GroupKind};
+use crate::hotplug::Hotplug;
+use crate::platform::{Action, Step, Subject};
+use crate::zone::Zone;
+use alloc::vec::Vec;
+use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PageCount, PfnRange};
+
+/// Where a device goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this physical address.
+    At(Bytes),
+    /// At the lowest free place from this address on.
+    From(Bytes),
+}
+
+impl Default for Place {
+    /// From 4 GiB on, as firmware does.
+    fn default() -> Self {
+        Self::From(Bytes::new(4 << 30))
+    }
+}
+
+/// The memory group of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupChoice {
+    /// A static one of its own, as a DIMM has.
+    #[default]
+    Own,
+    /// None.
+    None,
+    /// One that was made before ([`Hotplug::create_dynamic_group`]).
+    Existing(GroupId),
+}
+
+/// What is to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddRequest {
+    /// Its node.
+    pub node: NodeId,
+    /// Its size: whole blocks.
+    pub size: Bytes,
+    /// Where it goes.
+    pub place: Place,
+    /// Its group.
+    pub group: GroupChoice,
+    /// Asks to hold its own memory map, where the machine allows that.
+    pub own_map: bool,
+}
+
+impl AddRequest {
+    /// A DIMM: the lowest free place from 4 GiB on, a group of its own, asking for its own
+    /// map.
+    pub fn dimm(node: NodeId, size: Bytes) -> Self {
+        let (place, group) = (Place::default(), GroupChoice::Own);
+        Self {
+            node,
+            size,
+            place,
+            group,
+            own_map: true,
+        }
+    }
+    /// At this physical address.
+    pub fn at(self, address: Bytes) -> Self {
+        Self {
+            place: Place::At(address),
+            ..self
+        }
+    }
+}
+
+/// What an add came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddReport {
+    /// The device.
+    pub device: DeviceId,
+    /// Its frames.
+    pub range: PfnRange,
+    /// Its blocks, ascending.
+    pub blocks: Vec<BlockId>,
+    /// What onlining by itself came to, block by block, up to the first failure.
+    pub auto_online: Vec<Result<OnlineReport, OnlineError>>,
+}
+
+pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddReport, AddError> {
+    let machine = lock.machine;
+    let mut txn = Txn::begin(lock);
+    let range = check(machine, request)?;
+    let checkpoint = |step| {
+        let checked = machine.platform().checkpoint(step);
+        checked.map_err(|source| AddError::Platform { range, source })
+    };
+    checkpoint(Step::AddChecked)?;
+    machine
+        .platform()
+        .attach(range, request.node)
+        .map_err(|source| AddError::Platform { range, source })?;
+    txn.undo.push(Undo::Detach { range });
+    checkpoint(Step::AddAttached)?;
+    let ids: Vec<BlockId> = machine.geometry().blocks_in(range).collect();
+    let own_map = own_map(machine, request, ids.len());
+    let mut maps = Vec::new();
+    for _ in &ids {
+        let map = if own_map > PageCount::ZERO || machine.memory_map() == MemoryMap::Outside {
+            Vec::new()
+        } else {
+            machine
+                .alloc_memory_map(request.node)
+                .ok_or(AddError::NoMemory(range))?
+        };
+        txn.undo.push(Undo::FreeMap { map: map.clone() });
+        maps.push(map);
+    }
+    let group = join_group(machine, request, range);
+    if let (GroupChoice::Own, Some(group)) = (request.group, group) {
+        txn.undo.push(Undo::DropGroup { group });
+    }
+    checkpoint(Step::AddMapped)?;
+    txn.commit();
+    let (device, new_node) = appear(machine, request.node, range, group, own_map, maps);
+    for &id in &ids {
+        machine.uevent(Action::Add, Subject::Block(id));
+    }
+    if new_node {
+        machine.uevent(Action::Add, Subject::Node(request.node));
+    }
+    let auto_online = auto_online(lock, &ids);
+    Ok(AddReport {
+        device,
+        range,
+        blocks: ids,
+        auto_online,
+    })
+}
+
+/// The range asked for, if it can be added.
+fn check(machine: &Hotplug, request: &AddRequest) -> Result<PfnRange, AddError> {
+    let geometry = machine.geometry();
+    let block = geometry.block_size();
+    let size = request.size;
+    let start = match request.place {
+        Place::At(start) => start,
+        Place::From(from) => lowest_place(machine, from, size)?,
+    };
+    let limit = machine.limit();
+    let beyond = AddError::BeyondLimit { start, size, limit };
+    let end = start
+        .checked_add(size)
+        .filter(|&end| end <= limit)
+        .ok_or(beyond)?;
+    let range = PfnRange::between(geometry.pfn_at(start), geometry.pfn_at(end));
+    if !range.is_empty()
+        && let Some(with) = machine.with_state(|state| state.overlapping(geometry, range))
+    {
+        return Err(AddError::Overlap { range, with });
+    }
+    let whole = |n: Bytes| n.get().is_multiple_of(block.get());
+    if size == Bytes::ZERO || !whole(start) || !whole(size) {
+        return Err(AddError::NotWholeBlocks { start, size, block });
+    }
+    if let GroupChoice::Existing(id) = request.group {
+        let known = machine.with_state(|state| {
+            state
+                .groups
+                .get(&id)
+                .is_some_and(|g| g.node == request.node)
+        });
+        if !known {
+            return Err(AddError::UnknownGroup(id));
+        }
+    }
+    if request.node.get() >= machine.nodes() {
+        return Err(AddError::UnknownNode(request.node));
+    }
+    Ok(range)
+}
+
+/// First fit: the lowest block-aligned address from `from` on with nothing in the way.
+fn lowest_place(machine: &Hotplug, from: Bytes, size: Bytes) -> Result<Bytes, AddError> {
+    let geometry = machine.geometry();
+    let no_place = AddError::NoPlace(size);
+    let block = geometry.block_size().get();
+    let mut start = from
+        .get()
+        .checked_next_multiple_of(block)
+        .ok_or(no_place.clone())?;
+    machine.with_state(|state| {
+        let first = geometry.block_of(geometry.pfn_at(Bytes::new(start)));
+        for (&id, _) in state.blocks.range(first..) {
+            let taken = geometry
+                .block_range(id)
+                .and_then(|range| geometry.address_of(range.start()))
+                .map_or(u64::MAX, Bytes::get);
+            if start.saturating_add(size.get()) <= taken {
+                break;
+            }
+            start = taken.saturating_add(block);
+        }
+    });
+    match start.checked_add(size.get()) {
+        Some(end) if end <= machine.limit().get() => Ok(Bytes::new(start)),
+        _ => Err(no_place),
+    }
+}
+
+/// Pages at its start that the device keeps for its own map.
+fn own_map(machine: &Hotplug, request: &AddRequest, blocks: usize) -> PageCount {
+    let wanted = machine.memory_map() == MemoryMap::OnMemory && request.own_map && blocks == 1;
+    if wanted && machine.can_hold_own_map() {
+        Hotplug::map_pages(machine.geometry().pages_per_block())
+    } else {
+        PageCount::ZERO
+    }
+}
+
+fn join_group(machine: &Hotplug, request: &AddRequest, range: PfnRange) -> Option<GroupId> {
+    match request.group {
+        GroupChoice::None => None,
+        GroupChoice::Existing(id) => Some(id),
+        GroupChoice::Own => {
+            let kind = GroupKind::Static {
+                pages: range.count(),
+            };
+            Some(machine.new_group(request.node, kind))
+        }
+    }
+}
+
+/// The blocks appear, and the node with its first block. Cannot fail.
+fn appear(
+    machine: &Hotplug,
+    node: NodeId,
+    range: PfnRange,
+    group: Option<GroupId>,
+    own_map: PageCount,
+    maps: Vec<Vec<crate::block::MapChunk>>,
+) -> (DeviceId, bool) {
+    let geometry = machine.geometry();
+    machine.with_state_mut(|state| {
+        let device = DeviceId::new(state.next_device);
+        state.next_device = state.next_device.wrapping_add(1);
+        for (id, map) in geometry.blocks_in(range).zip(maps) {
+            let mut block = Block::offline(id, node, geometry.pages_per_block());
+            block.device = Some(device);
+            block.group = group;
+            block.own_map = own_map;
+            block.map = map;
+            state.blocks.insert(id, block);
+        }
+        state.devices.insert(
+            device,
+            Device {
+                id: device,
+                range,
+                node,
+                group,
+            },
+        );
+        let new_node = state.node_mut(node).is_some_and(|of| {
+            let new = !of.online;
+            if new {
+                of.online = true;
+                of.zones = [Zone::default(); 4];
+            }
+            new
+        });
+        (device, new_node)
+    })
+}
+
+fn auto_online(lock: &HotplugLock<'_>, ids: &[BlockId]) -> Vec<Result<OnlineReport, OnlineError>> {
+    let mut results = Vec::new();
+    if let Some(word) = lock.machine.with_state(|state| state.auto_online) {
+        for &id in ids {
+            let result = online::online(lock, id, Some(word));
+            let failed = result.is_err();
+            results.push(result);
+            if failed {
+                break;
+            }
+        }
+    }
+    results
+}
+
+impl Hotplug {
+    pub(crate) fn new_group(&self, node: NodeId, kind: GroupKind) -> GroupId {
+        self.with_state_mut(|state| {
+            let id = GroupId::new(state.next_group);
+            state.next_group = state.next_group.wrapping_add(1);
+            let (present_kernel, present_movable) = (PageCount::ZERO, PageCount::ZERO);
+            let group = Group {
+                id,
+                node,
+                kind,
+                present_kernel,
+                present_movable,
+            };
+            state.groups.insert(id, group);
+            id
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Transactions: online, offline, add, remove.
+//!
+//! Each is a row of stages that consume each other. What a stage did goes into the undo log of
+//! the transaction before the next thing can fail; dropping a stage, for whatever reason, runs
+//! the log backwards (I-TXN-1). Only the last stage empties it. Undoing cannot fail.
+//!
+//! This module alone mints [`TxnToken`]s, so it alone changes block states and sends events.
+//! Lock order: the hotplug lock (one transaction at a time, held over callbacks) above the
+//! state lock (short, never over a callback) above the allocator's side tables.
+
+mod add;
+mod offline;
+mod online;
+mod remove;
+mod undo;
+
+use crate::error::Refusal;
+use crate::hotplug::Hotplug;
+use crate::notify::{MemoryEvent, MemoryNotify, Notice, Rollback, RoundReport, RoundRule, Told};
+use crate::platform::Observation;
+use crate::token::TxnToken;
+use memplug_frame::sync::Ordering;
+
+pub(crate) use add::add;
+pub use add::{AddReport, AddRequest, GroupChoice, Place};
+pub use offline::OfflineReport;
+pub(crate) use offline::offline;
+pub use online::OnlineReport;
+pub(crate) use online::online;
+pub use remove::RemoveReport;
+pub(crate) use remove::{remove, unplug};
+use undo::Undo;
+
+/// The machine-wide hotplug lock.
+pub(crate) struct HotplugLock<'h> {
+    machine: &'h Hotplug,
+}
+
+impl<'h> HotplugLock<'h> {
+    /// Takes it if it is free.
+    pub(crate) fn try_take(machine: &'h Hotplug) -> Option<Self> {
+        let taken =
+            machine
+                .busy
+                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then_some(Self { machine })
+    }
+}
+
+impl Drop for HotplugLock<'_> {
+    fn drop(&mut self) {
+        self.machine.busy.store(false, Ordering::Release);
+    }
+}
+
+/// One transaction: its undo log, and who was told what.
+struct Txn<'h> {
+    machine: &'h Hotplug,
+    token: TxnToken,
+    undo: alloc::vec::Vec<Undo>,
+    told: Told,
+}
+
+impl<'h> Txn<'h> {
+    fn begin(lock: &HotplugLock<'h>) -> Self {
+        Self {
+            machine: lock.machine,
+            token: TxnToken::mint(),
+            undo: alloc::vec::Vec::new(),
+            told: Told::new(),
+        }
+    }
+
+    /// Sends `Going*` to the chain. The cancellation is armed first, so that whoever was told
+    /// hears of the end whatever happens next.
+    fn announce(
+        &mut self,
+        event: MemoryEvent,
+        notify: &MemoryNotify,
+    ) -> (RoundReport, Option<Refusal>) {
+        let machine = self.machine;
+        let now = || machine.platform().now();
+        let notice = Notice { event, notify };
+        let (report, refusal) = machine.chain().round(
+            &self.token,
+            &notice,
+            &RoundRule::Chain,
+            &now,
+            &mut self.told,
+        );
+        machine.platform().observe(&Observation::Round(&report));
+        (report, refusal)
+    }
+
+    /// Sends an outcome to those it is owed to.
+    fn conclude(&self, event: MemoryEvent, notify: &MemoryNotify) -> RoundReport {
+        let machine = self.machine;
+        let now = || machine.platform().now();
+        let rule = match machine.rollback() {
+            Rollback::Told => RoundRule::Only(&self.told),
+            Rollback::WholeChain => RoundRule::Chain,
+        };
+        let notice = Notice { event, notify };
+        let mut nobody = Told::new();
+        let (report, _) = machine
+            .chain()
+            .round(&self.token, &notice, &rule, &now, &mut nobody);
+        machine.platform().observe(&Observation::Round(&report));
+        report
+    }
+
+    /// The transaction is done: nothing will be undone.
+    fn commit(mut self) {
+        self.undo.clear();
+    }
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        while let Some(step) = self.undo.pop() {
+            step.run(self);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Taking a block offline.
+//!
+//! ```text
+//! Begun ─▶ Isolated ─▶ Announced ─▶ Emptied ─▶ Discarded ─▶ done
+//! state    no new use  GoingOffline migration  memory back  Offline, span, state
+//! ```
+//!
+//! `GoingOffline` comes half-way: the range is already isolated. On failure the range is put
+//! back into service first and `CancelOffline` is sent then (SEMANTICS, 7). The undo log runs
+//! backwards, so the cancellation is logged before the isolation, and armed when `GoingOffline`
+//! is about to be sent.
+
+use super::undo::Undo;
+use super::{HotplugLock, Txn};
+use crate::block::{BlockEvent, BlockState};
+use crate::error::OfflineError;
+use crate::hotplug::Hotplug;
+use crate::migrate::{Emptied, OfflineOptions, Stopped};
+use crate::notify::{MemoryEvent, MemoryNotify, RoundReport};
+use crate::platform::{Action, Step, Subject};
+use crate::state::StatusChange;
+use crate::zone::ZoneKind;
+use alloc::vec::Vec;
+use core::time::Duration;
+use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
+
+/// What an offline came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfflineReport {
+    /// The block.
+    pub block: BlockId,
+    /// The zone it was in.
+    pub zone: ZoneKind,
+    /// The argument of its events.
+    pub notify: MemoryNotify,
+    /// `GoingOffline` and `Offline`, with every answer.
+    pub rounds: Vec<RoundReport>,
+    /// Pages moved to other blocks.
+    pub moved: PageCount,
+    /// Pages allocated in the block when the subscribers were told.
+    pub used_before: PageCount,
+    /// Pages allocated in it when all had been heard: what they freed is the difference.
+    pub used_after_notice: PageCount,
+    /// Rounds of migration.
+    pub migration_rounds: u32,
+    /// From the request to the end of the `Offline` round.
+    pub took: Duration,
+}
+
+/// What a block is for the transaction: where it is and what it holds.
+#[derive(Clone, Copy)]
+struct Target {
+    block: BlockId,
+    range: PfnRange,
+    held: PfnRange,
+    node: NodeId,
+    zone: ZoneKind,
+}
+
+struct Begun<'h> {
+    txn: Txn<'h>,
+    target: Target,
+    begun: Duration,
+}
+
+struct Isolated<'h> {
+    of: Begun<'h>,
+    notify: MemoryNotify,
+    change: StatusChange,
+}
+
+struct Announced<'h> {
+    of: Isolated<'h>,
+    going: RoundReport,
+    used_before: PageCount,
+}
+
+struct EmptyRange<'h> {
+    of: Announced<'h>,
+    emptied: Emptied,
+    used_after_notice: PageCount,
+}
+
+/// Takes `block` offline.
+pub(crate) fn offline(
+    lock: &HotplugLock<'_>,
+    block: BlockId,
+    options: &OfflineOptions,
+) -> Result<OfflineReport, OfflineError> {
+    let empty = Begun::begin(lock, block)?
+        .isolate()?
+        .announce()?
+        .empty(options)?;
+    Ok(empty.discard()?.finish())
+}
+
+impl<'h> Begun<'h> {
+    fn begin(lock: &HotplugLock<'h>, id: BlockId) -> Result<Self, OfflineError> {
+        let machine = lock.machine;
+        let begun = machine.platform().now();
+        let mut txn = Txn::begin(lock);
+        let range = machine
+            .geometry()
+            .block_range(id)
+            .ok_or(OfflineError::NoSuchBlock(id))?;
+        let token = &txn.token;
+        let target = machine.with_state_mut(|state| {
+            let block = state
+                .blocks
+                .get_mut(&id)
+                .ok_or(OfflineError::NoSuchBlock(id))?;
+            if block.state() != BlockState::Online {
+                return Err(OfflineError::NotOnline(id));
+            }
+            let zone = block.zone.ok_or(OfflineError::NotOneZone(id))?;
+            if block.nodes.len() != 1 {
+                return Err(OfflineError::NotOneZone(id));
+            }
+            if block.present < range.count() {
+                return Err(OfflineError::Holes(id));
+            }
+            block.apply(token, BlockEvent::BeginOffline);
+            let held_end = Pfn::new(range.start().get() + block.own_map.get());
+            let held = PfnRange::between(range.start(), held_end);
+            Ok(Target {
+                block: id,
+                range,
+                held,
+                node: block.node(),
+                zone,
+            })
+        })?;
+        txn.undo.push(Undo::State {
+            block: id,
+            event: BlockEvent::CancelOffline,
+        });
+        let stage = Self { txn, target, begun };
+        stage.checkpoint(Step::OfflineBegun)?;
+        Ok(stage)
+    }
+
+    fn checkpoint(&self, step: Step) -> Result<(), OfflineError> {
+        let checked = self.txn.machine.platform().checkpoint(step);
+        checked.map_err(|source| OfflineError::Platform {
+            block: self.target.block,
+            source,
+        })
+    }
+
+    fn isolate(mut self) -> Result<Isolated<'h>, OfflineError> {
+        let machine = self.txn.machine;
+        let Target {
+            block,
+            range,
+            held,
+            node,
+            zone,
+        } = self.target;
+        let pages = range.count().saturating_sub(held.count());
+        let change =
+            machine.with_state(|state| state.change_on_offline(node, zone, pages, held.count()));
+        let notify = MemoryNotify {
+            start_pfn: held.end(),
+            nr_pages: pages,
+            status_change_nid_normal: change.normal,
+            status_change_nid: change.any,
+        };
+        let event = MemoryEvent::CancelOffline;
+        self.txn.undo.push(Undo::Cancel {
+            event,
+            notify,
+            announced: false,
+        });
+        let usable = PfnRange::between(held.end(), range.end());
+        machine
+            .isolate_range(usable, zone.is_kernel())
+            .map_err(|blockers| OfflineError::Blocked { block, blockers })?;
+        self.txn.undo.push(Undo::Unisolate { range: usable });
+        self.checkpoint(Step::OfflineIsolated)?;
+        Ok(Isolated {
+            of: self,
+            notify,
+            change,
+        })
+    }
+}
+
+impl<'h> Isolated<'h> {
+    fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
+        let Target { block, range, .. } = self.of.target;
+        let used_before = self.of.txn.machine.frames().range_counts(range).allocated;
+        for step in &mut self.of.txn.undo {
+            if let Undo::Cancel { announced, .. } = step {
+                *announced = true;
+            }
+        }
+        let (going, refusal) = self
+            .of
+            .txn
+            .announce(MemoryEvent::GoingOffline, &self.notify);
+        if let Some(refusal) = refusal {
+            return Err(OfflineError::Refused { block, refusal });
+        }
+        self.of.checkpoint(Step::OfflineAnnounced)?;
+        Ok(Announced {
+            of: self,
+            going,
+            used_before,
+        })
+    }
+}
+
+impl<'h> Announced<'h> {
+    fn empty(self, options: &OfflineOptions) -> Result<EmptyRange<'h>, OfflineError> {
+        let begun = &self.of.of;
+        let Target {
+            block,
+            range,
+            held,
+            node,
+            zone,
+        } = begun.target;
+        let machine = begun.txn.machine;
+        let used_after_notice = machine.frames().range_counts(range).allocated;
+        let usable = PfnRange::between(held.end(), range.end());
+        let emptied = machine
+            .empty_range(usable, node, zone, options)
+            .map_err(|stopped| match stopped {
+                Stopped::Deadline(blockers) => OfflineError::Deadline { block, blockers },
+                Stopped::Cancelled(blockers) => OfflineError::Cancelled { block, blockers },
+            })?;
+        begun.checkpoint(Step::OfflineEmptied)?;
+        Ok(EmptyRange {
+            of: self,
+            emptied,
+            used_after_notice,
+        })
+    }
+}
+
+impl EmptyRange<'_> {
+    /// Gives the memory back, while a failure of it can still be undone. The last thing that
+    /// can fail.
+    fn discard(self) -> Result<Self, OfflineError> {
+        let begun = &self.of.of.of;
+        let Target { block, range, .. } = begun.target;
+        let discarded = begun.txn.machine.platform().discard(range);
+        discarded.map_err(|source| OfflineError::Platform { block, source })?;
+        Ok(self)
+    }
+
+    /// From here on nothing fails.
+    fn finish(self) -> OfflineReport {
+        let Self {
+            of: announced,
+            emptied,
+            used_after_notice,
+        } = self;
+        let Announced {
+            of: isolated,
+            going,
+            used_before,
+        } = announced;
+        let Isolated {
+            of: stage,
+            notify,
+            change,
+        } = isolated;
+        let Begun { txn, target, begun } = stage;
+        let Target {
+            block,
+            range,
+            held,
+            node,
+            zone,
+        } = target;
+        let machine = txn.machine;
+        let geometry = *machine.geometry();
+        machine.frames().release_held(held);
+        // Empty and isolated as of `empty`, and nothing can be allocated in it since.
+        let gone = machine.frames().offline(range);
+        debug_assert_eq!(gone, Ok(()));
+        machine.account_offline(&target, change);
+        machine.zones_changed();
+        let offline = txn.conclude(MemoryEvent::Offline, &notify);
+        machine.with_state_mut(|state| {
+            if let Some(block) = state.blocks.get_mut(&block) {
+                block.zone = None;
+                block.apply(&txn.token, BlockEvent::CompleteOffline);
+            }
+            state.shrink_span(&geometry, node, zone, range);
+        });
+        machine.uevent(Action::Offline, Subject::Block(block));
+        let took = machine.platform().now().saturating_sub(begun);
+        txn.commit();
+        OfflineReport {
+            block,
+            zone,
+            notify,
+            rounds: alloc::vec![going, offline],
+            moved: emptied.moved,
+            used_before,
+            used_after_notice,
+            migration_rounds: emptied.rounds,
+            took,
+        }
+    }
+}
+
+impl Hotplug {
+    /// Counts and masks of a block that goes.
+    fn account_offline(&self, target: &Target, change: StatusChange) {
+        let pages = target.range.count();
+        self.with_state_mut(|state| {
+            let boot = state
+                .blocks
+                .get(&target.block)
+                .is_some_and(|block| block.boot);
+            if let Some(of) = state.node_mut(target.node) {
+                let zone = of.zone_mut(target.zone);
+                zone.lose(pages, pages.saturating_sub(target.held.count()));
+                if boot {
+                    zone.early = zone.early.saturating_sub(pages);
+                }
+            }
+            state.apply_change(change, false);
+            let group = state
+                .blocks
+                .get(&target.block)
+                .and_then(|block| block.group);
+            if let Some(group) = group.and_then(|id| state.groups.get_mut(&id)) {
+                let count = if target.zone.is_kernel() {
+                    &mut group.present_kernel
+                } else {
+                    &mut group.present_movable
+                };
+                *count = count.saturating_sub(pages);
+            }
+        });
+    }
+}

@@ -1,0 +1,74 @@
+//! The steps of the undo log. Each is the reverse of one thing a stage did; none can fail.
+
+use super::Txn;
+use crate::block::{BlockEvent, MapChunk};
+use crate::notify::{MemoryEvent, MemoryNotify};
+use crate::zone::{Zone, ZoneKind};
+use alloc::vec::Vec;
+use memplug_units::{BlockId, GroupId, NodeId, PfnRange};
+
+pub(super) enum Undo {
+    /// Moves the block back.
+    State { block: BlockId, event: BlockEvent },
+    /// Puts the span of the zone back.
+    Span {
+        node: NodeId,
+        kind: ZoneKind,
+        before: Zone,
+    },
+    /// Sends the cancellation of a `Going*`. Logged before the `Going*` is sent; nothing
+    /// happens if it never was.
+    Cancel {
+        event: MemoryEvent,
+        notify: MemoryNotify,
+        announced: bool,
+    },
+    /// Gives committed memory back.
+    Discard { range: PfnRange },
+    /// Puts an isolated range back into service.
+    Unisolate { range: PfnRange },
+    /// Takes the device's memory away again.
+    Detach { range: PfnRange },
+    /// Frees the memory map.
+    FreeMap { map: Vec<MapChunk> },
+    /// Drops a group that was made for this.
+    DropGroup { group: GroupId },
+}
+
+impl Undo {
+    pub(super) fn run(self, txn: &Txn<'_>) {
+        let machine = txn.machine;
+        match self {
+            Self::State { block, event } => machine.with_state_mut(|state| {
+                if let Some(block) = state.blocks.get_mut(&block) {
+                    block.apply(&txn.token, event);
+                }
+            }),
+            Self::Span { node, kind, before } => machine.with_state_mut(|state| {
+                if let Some(node) = state.node_mut(node) {
+                    node.zone_mut(kind).set_span(before.span());
+                }
+            }),
+            Self::Cancel {
+                event,
+                notify,
+                announced,
+            } => {
+                if announced {
+                    txn.conclude(event, &notify);
+                }
+            }
+            Self::Discard { range } => {
+                // The memory is free; if the system does not take it back it stays committed,
+                // and the next online of the block will use it.
+                let _ = machine.platform().discard(range);
+            }
+            Self::Unisolate { range } => machine.unisolate_range(range),
+            Self::Detach { range } => machine.platform().detach(range),
+            Self::FreeMap { map } => machine.free_memory_map(&map),
+            Self::DropGroup { group } => machine.with_state_mut(|state| {
+                state.groups.remove(&group);
+            }),
+        }
+    }
+}
