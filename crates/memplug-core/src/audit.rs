@@ -6,7 +6,7 @@
 
 use crate::block::{Block, BlockState};
 use crate::group::Group;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::state::State;
 use crate::zone::ZoneKind;
 use alloc::string::String;

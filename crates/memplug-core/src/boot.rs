@@ -8,7 +8,7 @@
 use crate::block::Block;
 use crate::config::MachineConfig;
 use crate::error::MachineError;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::zone::ZoneKind;
 use alloc::vec::Vec;
 use memplug_units::{BlockId, Geometry, NodeId, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};

@@ -9,43 +9,28 @@
 use crate::block::{Block, BlockState};
 use crate::blockers::{Blockers, Reason};
 use crate::boot;
-use crate::config::{MachineConfig, MemoryMap, WatermarkPolicy};
+use crate::config::MachineConfig;
 use crate::error::{AddError, MachineError, OfflineError, OnlineError, RemoveError};
 use crate::group::{Device, Group, GroupKind};
-use crate::migrate::{OfflineOptions, Progress, TargetPolicy};
+use crate::machine::Hotplug;
+use crate::migrate::{OfflineOptions, TargetPolicy};
 use crate::node::Node;
-use crate::notify::{Answer, Chain, Notice, Registration, Rollback, SubscriberStats};
+use crate::notify::{Answer, Chain, Notice, Registration, SubscriberStats};
 use crate::owner::{MoveOutcome, Owner, Owners, PageOwner, Stays};
-use crate::pages::{MAX_NODES, ZoneLists, linux_watermarks};
-use crate::platform::{Action, Observation, Platform, Subject, Uevent};
+use crate::platform::Platform;
 use crate::policy::{self, Policy};
 use crate::state::State;
 use crate::txn::RemoveReport;
 use crate::txn::{self, AddReport, AddRequest, HotplugLock, OfflineReport, OnlineReport};
 use crate::zone::{KINDS, OnlineWord, ZoneKind};
+use crate::zonelist::{MAX_NODES, ZoneLists};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{AtomicBool, Mutex};
 use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
-use memplug_units::{
-    BlockId, Bytes, CpuId, DeviceId, Geometry, GroupId, NodeId, OwnerId, PageCount,
-};
-
-/// A machine whose memory comes and goes.
-pub struct Hotplug {
-    config: MachineConfig,
-    platform: Arc<dyn Platform>,
-    frames: FrameTable,
-    chain: Arc<Chain>,
-    owners: Arc<Owners>,
-    map_owner: Owner,
-    state: Mutex<State>,
-    lists: Mutex<Arc<ZoneLists>>,
-    pub(crate) busy: AtomicBool,
-    pub(crate) reclaiming: AtomicBool,
-}
+use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount};
 
 /// Everything there is to see of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -358,132 +343,8 @@ impl Hotplug {
         self.block(id).map(|_| self.frames.range_counts(range))
     }
 
-    /// Page, section and block size.
-    pub fn geometry(&self) -> &Geometry {
-        &self.config.geometry
-    }
-
-    /// First physical address the machine cannot have.
-    pub fn limit(&self) -> Bytes {
-        self.config.limit
-    }
-
-    /// Nodes that are possible.
-    pub fn nodes(&self) -> u16 {
-        self.config.nodes
-    }
-
-    /// The frames: who holds what, isolation, statistics.
-    #[inline]
-    pub fn frames(&self) -> &FrameTable {
-        &self.frames
-    }
-
     /// Gives up the per-CPU reservations of all processors.
     pub fn drain(&self) {
         self.frames.drain();
-    }
-
-    // For the modules below.
-
-    pub(crate) fn platform(&self) -> &dyn Platform {
-        &*self.platform
-    }
-    pub(crate) fn chain(&self) -> &Arc<Chain> {
-        &self.chain
-    }
-    pub(crate) fn owners(&self) -> &Arc<Owners> {
-        &self.owners
-    }
-    pub(crate) fn map_owner(&self) -> &Owner {
-        &self.map_owner
-    }
-    pub(crate) fn rollback(&self) -> Rollback {
-        self.config.rollback
-    }
-    pub(crate) fn memory_map(&self) -> MemoryMap {
-        self.config.memory_map
-    }
-    pub(crate) fn zone_lists(&self) -> Arc<ZoneLists> {
-        self.lists.with(|lists| lists.clone())
-    }
-    pub(crate) fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        self.state.with(|state| look(state))
-    }
-    pub(crate) fn with_state_mut<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        self.state.with(change)
-    }
-
-    /// The caches of a caller: never those of migration.
-    #[inline(always)]
-    pub(crate) fn user_cpu(&self, cpu: CpuId) -> CpuId {
-        if cpu.get() < self.config.cpus {
-            cpu
-        } else {
-            CpuId::new(cpu.get() % self.config.cpus)
-        }
-    }
-
-    /// The caches of migration.
-    pub(crate) fn txn_cpu(&self) -> CpuId {
-        CpuId::new(self.config.cpus)
-    }
-
-    pub(crate) fn uevent(&self, action: Action, subject: Subject) {
-        self.platform
-            .observe(&Observation::Uevent(Uevent { action, subject }));
-    }
-
-    pub(crate) fn observe_progress(&self, progress: &Progress) {
-        self.platform.observe(&Observation::Progress(progress));
-    }
-
-    /// Zones gained or lost pages: lists and watermarks follow.
-    pub(crate) fn zones_changed(&self) {
-        let (managed, kernel) = self.with_state(|state| {
-            let managed: Vec<[PageCount; 4]> = state
-                .nodes
-                .iter()
-                .map(|node| node.zones.map(|zone| zone.managed))
-                .collect();
-            let kernel = state.nodes.iter().flat_map(|node| {
-                let kernel = ZoneKind::ALL.into_iter().filter(|kind| kind.is_kernel());
-                kernel.map(|kind| node.zone(kind).managed.get())
-            });
-            (managed, PageCount::new(kernel.sum()))
-        });
-        let has = |node: NodeId, kind: ZoneKind| {
-            managed[usize::from(node.get())][kind as usize] > PageCount::ZERO
-        };
-        let lists = Arc::new(ZoneLists::new(self.config.nodes, has));
-        let changed = self.lists.with(|old| {
-            let same = (0..self.config.nodes).map(NodeId::new).all(|node| {
-                ZoneKind::ALL
-                    .into_iter()
-                    .all(|kind| old.of(node, kind) == lists.of(node, kind))
-            });
-            *old = lists;
-            !same
-        });
-        if changed {
-            // Reservations made under the old lists would go on serving from further away.
-            self.frames.drain();
-        }
-        self.set_watermarks(&managed, kernel);
-    }
-
-    fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {
-        let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
-            return;
-        };
-        let all = managed.iter().flatten().map(|pages| pages.get()).sum();
-        for (node, zones) in managed.iter().enumerate() {
-            for kind in ZoneKind::ALL {
-                let pages = zones[kind as usize];
-                let marks = linux_watermarks(kernel, PageCount::new(all), pages, min_free_kbytes);
-                self.frames
-                    .set_watermarks(kind.on(NodeId::new(node as u16)), marks);
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@
 //! releasable ones pass. On failure everything isolated so far is put back.
 
 use crate::blockers::{Blocker, Blockers, Reason};
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use alloc::vec::Vec;
 use memplug_frame::{Allocation, Class, IsolateError, MigrateType, RESERVED};
 use memplug_units::{OwnerId, PAGEBLOCK_PAGES, Pfn, PfnRange};

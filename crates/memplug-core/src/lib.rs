@@ -18,7 +18,7 @@
 //! `zone`, `node`, `block`, `group`, `state`: what memory is. `policy`: which zone. `notify`:
 //! events and chain. `owner`, `pages`, `memmap`: who holds pages, and how they are got.
 //! `isolate`, `migrate`, `blockers`: emptying a range. `txn`: online, offline, add, remove as
-//! transactions. `hotplug`: the facade. `audit`: proves the invariants from raw state.
+//! transactions. `machine`: its parts; `hotplug`: the facade. `audit`: proves the invariants from raw state.
 //!
 //! ```
 //! use memplug_core::{AddRequest, Answer, Hotplug, MachineConfig, NoMemory, OfflineOptions};
@@ -56,6 +56,7 @@ mod error;
 mod group;
 mod hotplug;
 mod isolate;
+mod machine;
 mod memmap;
 mod migrate;
 mod node;
@@ -64,10 +65,13 @@ mod owner;
 mod pages;
 mod platform;
 mod policy;
+mod progress;
 mod state;
 mod token;
 mod txn;
+mod watermark;
 mod zone;
+mod zonelist;
 
 pub use memplug_frame as frame;
 pub use memplug_units as units;
@@ -80,19 +84,22 @@ pub use error::{
     AddError, Errno, MachineError, OfflineError, OnlineError, PlatformError, Refusal, RemoveError,
 };
 pub use group::{Device, Group, GroupKind};
-pub use hotplug::{Hotplug, MachineView, OfflinePlan};
+pub use hotplug::{MachineView, OfflinePlan};
+pub use machine::Hotplug;
 pub use memplug_frame::{FreeError, MigrateType, OwnerError, Watermarks, ZoneCounts};
-pub use migrate::{CancelHandle, OfflineOptions, Progress, TargetPolicy};
+pub use migrate::{CancelHandle, OfflineOptions, TargetPolicy};
 pub use node::Node;
 pub use notify::{
     Answer, Call, Chain, MemoryEvent, MemoryNotify, MemoryNotify2007, Notice, Registration,
     Rollback, RoundReport, SubscriberStats,
 };
 pub use owner::{MoveOutcome, Owner, PageMove, PageOwner, Stays};
-pub use pages::{MAX_NODES, PageError, PageRequest};
+pub use pages::{PageError, PageRequest};
 pub use platform::{Action, NoMemory, Observation, Platform, Step, Subject, Uevent};
 pub use policy::{OnlinePolicy, Policy};
+pub use progress::Progress;
 pub use txn::{
     AddReport, AddRequest, GroupChoice, OfflineReport, OnlineReport, Place, RemoveReport,
 };
 pub use zone::{OnlineWord, Zone, ZoneKind};
+pub use zonelist::MAX_NODES;

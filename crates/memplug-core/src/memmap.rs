@@ -3,7 +3,7 @@
 //! that gets the memory, and pins the block it lies in (SEMANTICS, 4 and 12).
 
 use crate::block::MapChunk;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::pages::PageRequest;
 use alloc::vec::Vec;
 use memplug_units::{CpuId, NodeId, Order, PAGEBLOCK_PAGES, PageCount};

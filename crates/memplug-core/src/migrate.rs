@@ -10,10 +10,11 @@
 //! Chunks are offered to their owner in batches of up to 512 pages, one owner at a time.
 
 use crate::blockers::{Blockers, Reason};
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::owner::{MoveOutcome, PageMove};
-use crate::pages::nearest;
+use crate::progress::Progress;
 use crate::zone::ZoneKind;
+use crate::zonelist::nearest;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -59,21 +60,6 @@ impl CancelHandle {
     pub fn is_cancelled(&self) -> bool {
         self.0.0.load(Ordering::Acquire)
     }
-}
-
-/// How far a migration is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The frames to be emptied.
-    pub start_pfn: Pfn,
-    /// Pages still allocated there, as of the last count.
-    pub pages_left: PageCount,
-    /// Pages moved so far.
-    pub pages_moved: PageCount,
-    /// Bytes moved per second since the beginning; 0 without a clock.
-    pub bytes_per_second: u64,
-    /// Round, from 0.
-    pub round: u32,
 }
 
 /// How an offline is to be done.

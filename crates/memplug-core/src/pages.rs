@@ -6,20 +6,14 @@
 //! keeps a processor's reservation. When a zone was found below its low watermark, or nothing
 //! was found at all, owners are asked to reclaim, one round at a time.
 
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::owner::Owner;
 use crate::zone::ZoneKind;
-use alloc::boxed::Box;
+use crate::zonelist::{MAX_NODES, ZoneLists};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use memplug_frame::sync::Ordering;
-use memplug_frame::{
-    Class, FreeError, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
-};
+use memplug_frame::{Class, FreeError, MigrateType, Request, RequestKey, Reserves, ZoneId};
 use memplug_units::{CpuId, NodeId, Order, PageCount, Pfn};
-
-/// Largest number of nodes a machine can have.
-pub const MAX_NODES: u16 = 1024;
 
 /// What is wanted of an allocation.
 ///
@@ -132,51 +126,6 @@ impl PageRequest {
     }
 }
 
-/// Zones in the order in which they are tried, for every node and highest zone.
-pub(crate) struct ZoneLists {
-    /// By node times four plus highest zone.
-    lists: Vec<Box<[ZoneId]>>,
-}
-
-impl ZoneLists {
-    /// `populated` tells the zones that have managed pages; the lists hold no others.
-    pub(crate) fn new(nodes: u16, populated: impl Fn(NodeId, ZoneKind) -> bool) -> Self {
-        let mut lists = Vec::with_capacity(usize::from(nodes) * 4);
-        let with_memory: Vec<NodeId> = (0..nodes)
-            .map(NodeId::new)
-            .filter(|&node| ZoneKind::ALL.iter().any(|&kind| populated(node, kind)))
-            .collect();
-        for node in (0..nodes).map(NodeId::new) {
-            let near = nearest(node, &with_memory);
-            for highest in ZoneKind::ALL {
-                let zones = near.iter().flat_map(|&at| {
-                    let kinds = ZoneKind::ALL
-                        .into_iter()
-                        .rev()
-                        .filter(|&kind| kind <= highest);
-                    kinds.map(move |kind| (at, kind))
-                });
-                let zones = zones.filter(|&(at, kind)| populated(at, kind));
-                lists.push(zones.map(|(at, kind)| kind.on(at)).collect());
-            }
-        }
-        Self { lists }
-    }
-
-    pub(crate) fn of(&self, node: NodeId, highest: ZoneKind) -> &[ZoneId] {
-        self.lists
-            .get(usize::from(node.get()) * 4 + highest as usize)
-            .map_or(&[], |list| list)
-    }
-}
-
-/// `nodes` by distance from `node`: itself first, then by difference of numbers, lower first.
-pub(crate) fn nearest(node: NodeId, nodes: &[NodeId]) -> Vec<NodeId> {
-    let mut near = nodes.to_vec();
-    near.sort_by_key(|other| (other.get().abs_diff(node.get()), other.get()));
-    near
-}
-
 impl Hotplug {
     /// Allocates a chunk for `owner`. `cpu` chooses the caches; any number will do.
     ///
@@ -282,81 +231,5 @@ impl Hotplug {
         }
         self.reclaiming.store(false, Ordering::Release);
         freed
-    }
-}
-
-/// Linux's watermarks: `min_free` pages divided among the zones by their managed pages; low
-/// and high a quarter of min, or a thousandth of the zone, above each other.
-pub(crate) fn linux_watermarks(
-    kernel: PageCount,
-    all: PageCount,
-    managed: PageCount,
-    min_free_kbytes: Option<u64>,
-) -> Watermarks {
-    let kib = kernel.get().saturating_mul(4);
-    let min_free = min_free_kbytes
-        .unwrap_or_else(|| kib.saturating_mul(16).isqrt().clamp(128, 262_144).min(kib));
-    let share = u128::from(min_free / 4) * u128::from(managed.get()) / u128::from(all.get().max(1));
-    let min = u64::try_from(share).unwrap_or(u64::MAX).min(managed.get());
-    let gap = (min / 4).max(managed.get() / 1000);
-    Watermarks {
-        min: PageCount::new(min),
-        low: PageCount::new(min.saturating_add(gap)),
-        high: PageCount::new(min.saturating_add(gap.saturating_mul(2))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_node_is_the_node_itself() {
-        let nodes: Vec<_> = [0, 1, 2, 5].map(NodeId::new).into();
-        let near = |n| {
-            nearest(NodeId::new(n), &nodes)
-                .iter()
-                .map(|n| n.get())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(near(1), [1, 0, 2, 5]);
-        assert_eq!(near(4), [5, 2, 1, 0]);
-    }
-
-    #[test]
-    fn lists_hold_populated_zones_only_highest_first() {
-        let populated = |node: NodeId, kind| match node.get() {
-            0 => matches!(kind, ZoneKind::Dma | ZoneKind::Dma32),
-            _ => kind == ZoneKind::Movable,
-        };
-        let lists = ZoneLists::new(2, populated);
-        let names = |node, highest| -> Vec<(u16, ZoneKind)> {
-            let zones = lists.of(NodeId::new(node), highest).iter();
-            zones
-                .map(|&z| ZoneKind::of(z))
-                .map(|(n, k)| (n.get(), k))
-                .collect()
-        };
-        let node0 = [(0, ZoneKind::Dma32), (0, ZoneKind::Dma)];
-        assert_eq!(
-            names(1, ZoneKind::Movable),
-            [&[(1, ZoneKind::Movable)], &node0[..]].concat()
-        );
-        assert_eq!(names(1, ZoneKind::Normal), node0);
-        assert_eq!(names(0, ZoneKind::Movable)[2], (1, ZoneKind::Movable));
-        assert!(names(7, ZoneKind::Movable).is_empty());
-    }
-
-    #[test]
-    fn watermarks_of_a_gibibyte() {
-        let pages = PageCount::new(262_144);
-        let marks = linux_watermarks(pages, pages, pages, None);
-        assert_eq!(marks.min, PageCount::new(1024)); // 4 * sqrt(1 GiB in KiB) KiB
-        assert_eq!(
-            (marks.low, marks.high),
-            (PageCount::new(1286), PageCount::new(1548))
-        );
-        let none = linux_watermarks(PageCount::ZERO, pages, pages, None);
-        assert_eq!(none.min, PageCount::ZERO);
     }
 }

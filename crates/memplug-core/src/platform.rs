@@ -6,8 +6,8 @@
 //! and free frames and read the machine's state; they must not begin a transaction.
 
 use crate::error::PlatformError;
-use crate::migrate::Progress;
 use crate::notify::RoundReport;
+use crate::progress::Progress;
 use core::time::Duration;
 use memplug_units::{BlockId, NodeId, PfnRange};
 

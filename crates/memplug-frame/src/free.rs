@@ -98,10 +98,10 @@ impl FrameTable {
         block: Block<'_>,
     ) -> Result<(), FreeError> {
         let mut tag = seen;
-        // The head decides who frees: a second free finds another kind.
+        // The head decides who frees: a second free finds another kind, or another allocation.
         while !self.empty_huge(block, tag, pageblock) {
             tag = Tag(block.tag.load(Ordering::SeqCst));
-            if tag.kind() != Kind::Huge {
+            if tag.kind() != Kind::Huge || tag.generation() != seen.generation() {
                 return self.not_allocated(crate::table::join(pageblock, 0));
             }
         }
@@ -146,25 +146,47 @@ impl FrameTable {
         }
     }
 
-    /// Lists the pageblock as wholly free. Its tag must be busy: takers wait for that to end.
+    /// Counts the pageblock as wholly free and lists it. Its tag must be busy: takers wait for
+    /// that to end; and its generation must be a new one then (see `retag`).
     pub(crate) fn publish_whole(&self, pageblock: Pageblock) {
+        if let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone)) {
+            zone.whole_blocks.fetch_add(1, Ordering::Relaxed);
+        }
+        self.list_whole(pageblock);
+    }
+
+    fn list_whole(&self, pageblock: Pageblock) {
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
             return;
         };
         let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
             return;
         };
-        zone.whole_blocks.fetch_add(1, Ordering::Relaxed);
         area.whole().fetch_or(bit, Ordering::SeqCst);
         if let Some(map) = zone.map() {
             map.whole.insert(area.number);
         }
     }
 
+    /// Lists a free pageblock again that was taken off its list by somebody who wanted one of
+    /// another zone. `None`, for the convenience of `retag`.
+    pub(crate) fn list_again(&self, pageblock: Pageblock, now: Tag) -> Option<Tag> {
+        let block = self.directory.block(pageblock)?;
+        block
+            .tag
+            .compare_exchange(now.0, now.busy().0, Ordering::SeqCst, Ordering::Relaxed)
+            .ok()?; // else somebody isolated, took or listed it: it is theirs
+        self.list_whole(pageblock);
+        let next = Tag::none(now.generation().wrapping_add(1));
+        block.tag.store(next.0, Ordering::SeqCst);
+        None
+    }
+
     fn publish_partial(&self, pageblock: Pageblock) {
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
             return;
         };
+        handshake();
         if area.partial().load(Ordering::SeqCst) & bit == 0 {
             area.partial().fetch_or(bit, Ordering::SeqCst);
         }
@@ -183,6 +205,7 @@ impl FrameTable {
             return;
         };
         loop {
+            handshake();
             let tag = Tag(block.tag.load(Ordering::SeqCst));
             // Whoever holds it settles it when letting go.
             if tag.is_held() || !matches!(tag.kind(), Kind::Uniform | Kind::Mixed) {

@@ -119,6 +119,7 @@ impl FrameTable {
         let block = self.directory.block(slot.pageblock())?;
         let Some(page) = rows::claim(block.rows, class.order(), slot.row()) else {
             self.evict(cpu, class, slot);
+            self.settle(slot.pageblock());
             return None;
         };
         let pfn = join(slot.pageblock(), page);
@@ -159,15 +160,17 @@ impl FrameTable {
         if gate == Gate::Careful {
             return self
                 .get_single(zone, map, class)
-                .or_else(|| self.get_mixed(map, class));
+                .or_else(|| self.get_mixed(zone, map, class));
         }
         while let Some(slot) = self.reserve(zone, map, cpu, class, request.key) {
             self.install(cpu, class, slot);
-            if let Some(pfn) = self.get_reserved(cpu, class, request.key) {
-                return Some(pfn);
+            let got = self.get_reserved(cpu, class, request.key);
+            self.drain_if_careful(zone, cpu, class);
+            if got.is_some() {
+                return got;
             }
         }
-        self.get_mixed(map, class)
+        self.get_mixed(zone, map, class)
     }
 
     /// Reserves a pageblock with room: one that serves the class already, else a whole one.
@@ -179,7 +182,7 @@ impl FrameTable {
         class: Class,
         key: RequestKey,
     ) -> Option<Slot> {
-        self.find_partial(map, |pageblock, tag| {
+        self.find_partial(zone, map, |pageblock, tag| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
             }
@@ -206,24 +209,27 @@ impl FrameTable {
 
     /// One chunk without a reservation, for zones near their watermarks.
     fn get_single(&self, zone: ZoneId, map: &ZoneMap, class: Class) -> Option<Pfn> {
-        self.find_partial(map, |pageblock, tag| {
+        self.find_partial(zone, map, |pageblock, tag| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
             }
-            let block = self.directory.block(pageblock)?;
-            let page = rows::claim(block.rows, class.order(), 0)?;
-            self.confirm(block.tag, tag, join(pageblock, page), class.order())
+            self.claim_single(pageblock, tag)
         })
         .or_else(|| {
             let (pageblock, tag) = self.take_whole(zone, map, |generation| {
                 Tag::new(Kind::Uniform, class, None, generation)
             })?;
-            let block = self.directory.block(pageblock)?;
-            let page = rows::claim(block.rows, class.order(), 0)?;
-            let pfn = self.confirm(block.tag, tag, join(pageblock, page), class.order());
-            self.settle(pageblock);
-            pfn
+            self.claim_single(pageblock, tag)
         })
+    }
+
+    fn claim_single(&self, pageblock: Pageblock, tag: Tag) -> Option<Pfn> {
+        let block = self.directory.block(pageblock)?;
+        let order = tag.class().order();
+        let pfn = rows::claim(block.rows, order, 0)
+            .and_then(|page| self.confirm(block.tag, tag, join(pageblock, page), order));
+        self.settle(pageblock);
+        pfn
     }
 
     /// A chunk of order 9 or 10.
@@ -242,11 +248,14 @@ impl FrameTable {
                 let bit = pairs(word) & pairs(word).wrapping_neg();
                 bit | bit << 1
             })?;
-            let head = self.retag(first, |g| Tag::new(Kind::Huge, class, None, g));
-            let tail = self.retag(first + 1, |g| Tag::new(Kind::HugeTail, class, None, g));
+            // The tail first: who finds a head finds its tail.
+            let tail = self.retag(zone, first + 1, |g| {
+                Tag::new(Kind::HugeTail, class, None, g)
+            });
+            let head = self.retag(zone, first, |g| Tag::new(Kind::Huge, class, None, g));
             match (head, tail) {
                 (Some(_), Some(_)) => return Some(join(first, 0)),
-                // One half was isolated meanwhile: the other goes back.
+                // One half is lost to somebody else: the other goes back.
                 (Some(_), None) => self.put_whole(first),
                 (None, Some(_)) => self.put_whole(first + 1),
                 (None, None) => {}
@@ -263,7 +272,7 @@ impl FrameTable {
     ) -> Option<(Pageblock, Tag)> {
         loop {
             let pageblock = self.take_bits(zone, map, |word| word & word.wrapping_neg())?;
-            if let Some(tag) = self.retag(pageblock, &make) {
+            if let Some(tag) = self.retag(zone, pageblock, &make) {
                 return Some((pageblock, tag));
             }
         }
@@ -279,6 +288,12 @@ impl FrameTable {
     ) -> Option<Pageblock> {
         map.whole.find(|number| {
             let area = self.directory.area(number)?;
+            if area.zone() != Some(zone) {
+                // It has gone, perhaps to another zone.
+                map.whole
+                    .remove_unless(number, || area.zone() == Some(zone));
+                return None;
+            }
             let mut word = area.whole().load(Ordering::SeqCst);
             if word == 0 {
                 let still = || area.whole().load(Ordering::SeqCst) != 0;
@@ -297,10 +312,6 @@ impl FrameTable {
                     Ordering::SeqCst,
                 ) {
                     Ok(_) => {
-                        let taken = i64::from(bits.count_ones());
-                        self.zone(zone)?
-                            .whole_blocks
-                            .fetch_sub(taken, Ordering::Relaxed);
                         let bit = u64::from(bits.trailing_zeros());
                         return Some(self.directory.first_in(number) + bit);
                     }
@@ -310,24 +321,46 @@ impl FrameTable {
         })
     }
 
-    /// Gives a pageblock that the caller took from the wholly free ones its new tag. `None` if
-    /// it was isolated in that moment: it then stays with whoever isolated it.
-    fn retag(&self, pageblock: Pageblock, make: impl Fn(u16) -> Tag) -> Option<Tag> {
+    /// Gives a pageblock that the caller took from the wholly free ones its new tag.
+    ///
+    /// Between taking and this, it may have been isolated, put back, taken by another, and even
+    /// have gone off line and come back. So the tag decides whose it is, and it changes only
+    /// from [`Kind::None`] in the right zone with the bit in the word of whole ones clear: that
+    /// bit is never set without a new generation in between, so the exchange then fails.
+    /// `None` if the pageblock is not the caller's any more.
+    pub(crate) fn retag(
+        &self,
+        zone: ZoneId,
+        pageblock: Pageblock,
+        make: impl Fn(u16) -> Tag,
+    ) -> Option<Tag> {
         let block = self.directory.block(pageblock)?;
+        let (area, bit) = self.directory.area_of(pageblock)?;
         loop {
             let now = Tag(block.tag.load(Ordering::SeqCst));
-            if now.is_isolated() {
+            if now.is_isolated() || now.kind() != Kind::None && !now.is_busy() {
                 return None;
             }
-            if now.is_busy() {
+            if now.is_busy() || area.is_coming() {
                 relax();
                 continue;
+            }
+            match area.zone() {
+                Some(here) if here == zone => {}
+                Some(_) => return self.list_again(pageblock, now),
+                None => return None,
+            }
+            if area.whole().load(Ordering::SeqCst) & bit != 0 {
+                return None;
             }
             let tag = make(now.generation().wrapping_add(1));
             let set = block
                 .tag
                 .compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::Relaxed);
             if set.is_ok() {
+                self.zone(zone)?
+                    .whole_blocks
+                    .fetch_sub(1, Ordering::Relaxed);
                 return Some(tag);
             }
         }
@@ -336,6 +369,7 @@ impl FrameTable {
     /// The first `Some` of `visit` over pageblocks that perhaps have room and are not held.
     pub(crate) fn find_partial<R>(
         &self,
+        zone: ZoneId,
         map: &ZoneMap,
         mut visit: impl FnMut(Pageblock, Tag) -> Option<R>,
     ) -> Option<R> {
@@ -355,6 +389,12 @@ impl FrameTable {
                     // was just now, `settle` sets it again.
                     self.clear_partial(pageblock);
                     self.settle(pageblock);
+                } else if area.zone() != Some(zone) {
+                    // It has gone, perhaps to another zone. Looked at after the tag: a tag of
+                    // this generation means this zone from here on.
+                    map.partial
+                        .remove_unless(number, || area.zone() == Some(zone));
+                    return None;
                 } else if let Some(found) = visit(pageblock, tag) {
                     return Some(found);
                 }

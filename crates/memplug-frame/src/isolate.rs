@@ -9,7 +9,7 @@
 //! The callers' side: one thread at a time brings ranges on and off line. Isolation may be
 //! asked for by several; the second is told.
 
-use crate::rows::{self, ROWS};
+use crate::rows;
 use crate::sync::{Ordering, relax};
 use crate::table::{Directory, Pageblock, join, split};
 use crate::tag::{Class, Kind, MigrateType, Tag};
@@ -70,12 +70,14 @@ impl FrameTable {
                     whole &= !bit;
                 }
             }
-            area.set_zone(Some(zone));
-            map.present.insert(number);
+            // Whoever took a pageblock here in an earlier life waits in `retag` meanwhile.
+            area.set_coming();
             frames
                 .whole_blocks
                 .fetch_add(i64::from(whole.count_ones()), Ordering::Relaxed);
             area.whole().store(whole, Ordering::SeqCst);
+            area.set_zone(Some(zone));
+            map.present.insert(number);
             map.whole.insert(number);
         }
         Ok(())
@@ -94,13 +96,23 @@ impl FrameTable {
         let Some(block) = self.directory.block(pageblock) else {
             return;
         };
-        if self.unlist(pageblock) {
-            let tag = Tag::new(Kind::Uniform, class, None, 0);
-            block.tag.store(tag.0, Ordering::SeqCst);
+        let fresh = self.unlist(pageblock)
+            && self.zone_of(pageblock).is_some_and(|zone| {
+                let make = |generation| Tag::new(Kind::Uniform, class, None, generation);
+                self.retag(zone, pageblock, make).is_some()
+            });
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        if tag.kind() != Kind::Uniform || tag.class() != class {
+            return;
         }
-        for page in 0..ROWS * 64 {
-            if range.contains(join(pageblock, page)) {
-                block.rows[page / 64].fetch_or(1 << (page % 64), Ordering::SeqCst);
+        for (at, row) in block.rows.iter().enumerate() {
+            let bits = (0..64)
+                .filter(|bit| range.contains(join(pageblock, at * 64 + bit)))
+                .fold(0, |bits, bit| bits | 1u64 << bit);
+            if fresh {
+                rows::fill(row, bits);
+            } else {
+                row.fetch_or(bits, Ordering::SeqCst);
             }
         }
         self.settle(pageblock);
@@ -115,9 +127,6 @@ impl FrameTable {
         let Some(block) = self.directory.block(pageblock) else {
             return Err(IsolateError::NotOnline { pfn });
         };
-        if self.zone_of(pageblock).is_none() {
-            return Err(IsolateError::NotOnline { pfn });
-        }
         loop {
             let tag = Tag(block.tag.load(Ordering::SeqCst));
             if tag.is_isolated() {
@@ -127,6 +136,10 @@ impl FrameTable {
                 relax();
                 continue;
             }
+            // After the tag: it changes when the pageblock leaves this zone.
+            let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone)) else {
+                return Err(IsolateError::NotOnline { pfn });
+            };
             if tag.kind() == Kind::None {
                 // Not listed either: someone is about to give it a tag. The flag, once set,
                 // makes that fail and leaves the pageblock to us.
@@ -138,6 +151,9 @@ impl FrameTable {
                     .tag
                     .compare_exchange(tag.0, isolated, Ordering::SeqCst, Ordering::Relaxed);
             if set.is_ok() {
+                if tag.kind() == Kind::None {
+                    zone.whole_blocks.fetch_sub(1, Ordering::Relaxed);
+                }
                 self.clear_partial(pageblock);
                 return Ok(());
             }
@@ -149,11 +165,7 @@ impl FrameTable {
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
             return false;
         };
-        let listed = area.whole().fetch_and(!bit, Ordering::SeqCst) & bit != 0;
-        if listed && let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) {
-            zone.whole_blocks.fetch_sub(1, Ordering::Relaxed);
-        }
-        listed
+        area.whole().fetch_and(!bit, Ordering::SeqCst) & bit != 0
     }
 
     /// Puts an isolated pageblock back into service. Does nothing if it is not isolated.
@@ -186,7 +198,8 @@ impl FrameTable {
             }
             if empty {
                 self.publish_whole(pageblock);
-                block.tag.store(tag.not_isolated().0, Ordering::SeqCst);
+                let next = Tag::none(tag.generation().wrapping_add(1));
+                block.tag.store(next.0, Ordering::SeqCst);
             } else {
                 self.settle(pageblock);
             }
@@ -227,6 +240,24 @@ impl FrameTable {
         if let Some(pfn) = self.first_not_free(range) {
             return Err(pfn);
         }
+        for number in self.directory.areas_in(range) {
+            let Some(area) = self.directory.area(number) else {
+                continue;
+            };
+            let map = area
+                .zone()
+                .and_then(|zone| self.zone(zone))
+                .and_then(|zone| zone.map());
+            area.set_zone(None);
+            area.whole().store(0, Ordering::SeqCst);
+            area.partial().store(0, Ordering::SeqCst);
+            if let Some(map) = map {
+                map.present.remove_unless(number, || false);
+                map.whole.remove_unless(number, || false);
+                map.partial.remove_unless(number, || false);
+            }
+        }
+        // Last: who finds a tag that is no longer isolated finds no zone.
         for pageblock in Directory::pageblocks_in(range) {
             let Some(block) = self.directory.block(pageblock) else {
                 continue;
@@ -237,23 +268,6 @@ impl FrameTable {
             }
             let gone = Tag::none(tag.generation().wrapping_add(1));
             block.tag.store(gone.0, Ordering::SeqCst);
-        }
-        for number in self.directory.areas_in(range) {
-            let Some(area) = self.directory.area(number) else {
-                continue;
-            };
-            let map = area
-                .zone()
-                .and_then(|zone| self.zone(zone))
-                .and_then(|zone| zone.map());
-            area.whole().store(0, Ordering::SeqCst);
-            area.partial().store(0, Ordering::SeqCst);
-            area.set_zone(None);
-            if let Some(map) = map {
-                map.present.remove_unless(number, || false);
-                map.whole.remove_unless(number, || false);
-                map.partial.remove_unless(number, || false);
-            }
         }
         Ok(())
     }

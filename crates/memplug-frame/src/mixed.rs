@@ -16,7 +16,7 @@ use crate::sync::{Ordering, handshake};
 use crate::table::{Pageblock, join, split};
 use crate::tag::{Class, Kind, Tag};
 use crate::zone::ZoneMap;
-use crate::{FrameTable, FreeError};
+use crate::{FrameTable, FreeError, ZoneId};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -35,9 +35,9 @@ enum Try {
 
 impl FrameTable {
     /// A chunk from a pageblock that is shared, preferably with its own migrate type.
-    pub(crate) fn get_mixed(&self, map: &ZoneMap, class: Class) -> Option<Pfn> {
+    pub(crate) fn get_mixed(&self, zone: ZoneId, map: &ZoneMap, class: Class) -> Option<Pfn> {
         [true, false].into_iter().find_map(|alike| {
-            self.find_partial(map, |pageblock, tag| {
+            self.find_partial(zone, map, |pageblock, tag| {
                 if alike && tag.class().migrate_type() != class.migrate_type() {
                     return None;
                 }
@@ -49,27 +49,35 @@ impl FrameTable {
                     }
                     return None;
                 }
-                match self
+                let tried = self
                     .mixed
-                    .with(|tables| self.try_share(tables, pageblock, class))
-                {
+                    .with(|tables| self.try_share(tables, pageblock, tag, class));
+                if let Try::Lost(pfn) = tried {
+                    self.unclaim(pfn, class.order());
+                }
+                // It may have been busy, and seen so by others, or half claimed.
+                self.settle(pageblock);
+                match tried {
                     Try::Got(pfn) => Some(pfn),
-                    Try::Lost(pfn) => {
-                        self.unclaim(pfn, class.order());
-                        None
-                    }
-                    Try::Nothing => None,
+                    Try::Lost(_) | Try::Nothing => None,
                 }
             })
         })
     }
 
-    fn try_share(&self, tables: &mut SideTables, pageblock: Pageblock, class: Class) -> Try {
+    fn try_share(
+        &self,
+        tables: &mut SideTables,
+        pageblock: Pageblock,
+        seen: Tag,
+        class: Class,
+    ) -> Try {
         let Some(block) = self.directory.block(pageblock) else {
             return Try::Nothing;
         };
         let mut tag = Tag(block.tag.load(Ordering::SeqCst));
-        if tag.is_held() {
+        // Another generation may lie in another zone.
+        if tag.is_held() || tag.generation() != seen.generation() {
             return Try::Nothing;
         }
         if tag.kind() == Kind::Uniform {

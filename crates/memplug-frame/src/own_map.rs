@@ -7,7 +7,7 @@
 use crate::sync::Ordering;
 use crate::table::Directory;
 use crate::tag::{Class, Kind, MigrateType, Tag};
-use crate::{FrameTable, RESERVED};
+use crate::{FrameTable, RESERVED, rows};
 use memplug_units::{Order, PfnRange};
 
 impl FrameTable {
@@ -18,13 +18,17 @@ impl FrameTable {
                 continue;
             };
             let tag = Tag(block.tag.load(Ordering::SeqCst));
+            if tag.kind() != Kind::Uniform || tag.class().owner() != RESERVED {
+                continue;
+            }
+            // The tag first: nobody finds the pages free before they are isolated.
+            block
+                .tag
+                .store(Tag::none(tag.generation()).isolated().0, Ordering::SeqCst);
             block
                 .rows
                 .iter()
                 .for_each(|row| row.store(0, Ordering::SeqCst));
-            block
-                .tag
-                .store(Tag::none(tag.generation()).isolated().0, Ordering::SeqCst);
         }
     }
 
@@ -37,10 +41,10 @@ impl FrameTable {
                 continue;
             };
             let tag = Tag(block.tag.load(Ordering::SeqCst));
-            block
-                .rows
-                .iter()
-                .for_each(|row| row.store(u64::MAX, Ordering::SeqCst));
+            if tag.kind() != Kind::None {
+                continue;
+            }
+            block.rows.iter().for_each(|row| rows::fill(row, u64::MAX));
             let tag = Tag::new(Kind::Uniform, class, None, tag.generation().wrapping_add(1));
             block.tag.store(tag.0, Ordering::SeqCst);
         }

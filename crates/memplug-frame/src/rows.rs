@@ -5,7 +5,7 @@
 //! one after the other and put back if a later one is taken. Invariant I-FRAME-2: a bit is set
 //! by exactly one claimer and cleared by whoever it was given to.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, relax};
 use memplug_units::Order;
 
 /// Words of a pageblock.
@@ -94,6 +94,17 @@ fn claim_whole_rows(rows: &[AtomicU64]) -> bool {
         }
     }
     true
+}
+
+/// Claims `bits` of a word in which nothing is allocated. Claims that do not hold can still
+/// show in it for a moment; they are waited for, or their end would free a bit of ours.
+pub(crate) fn fill(word: &AtomicU64, bits: u64) {
+    while word
+        .compare_exchange(0, bits, Ordering::SeqCst, Ordering::Relaxed)
+        .is_err()
+    {
+        relax();
+    }
 }
 
 /// What a release found.

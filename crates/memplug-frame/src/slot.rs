@@ -35,7 +35,11 @@ impl RequestKey {
 
 /// Slots of one processor (4 migrate types times orders 0 to 8, and up), padded so that two
 /// processors never write the same cache line.
+#[cfg(not(loom))]
 const STRIDE: usize = 56;
+/// Under loom every word is dear: one migrate type, orders 0, 7 and (never filled) above.
+#[cfg(loom)]
+const STRIDE: usize = 3;
 
 pub(crate) struct OwnerSlots {
     words: Box<[AtomicU64]>,
@@ -117,9 +121,9 @@ impl FrameTable {
     #[inline(always)]
     pub(crate) fn slot(&self, cpu: CpuId, class: Class) -> Option<&AtomicU64> {
         let slots = self.owners.get(usize::from(class.owner().get()))?.get()?;
-        let at = (class.migrate_type() as usize) * (MAX_ORDER as usize + 1)
-            + usize::from(class.order().get());
-        slots.words.get(usize::from(cpu.get()) * STRIDE + at)
+        slots
+            .words
+            .get(usize::from(cpu.get()) * STRIDE + place_of(class))
     }
 
     /// Puts a reservation into the slot; what stood there is given up.
@@ -129,7 +133,8 @@ impl FrameTable {
         };
         // Swap, so that a reservation made meanwhile by a thread that shares the processor
         // number is given up and not forgotten.
-        let old = Slot(word.swap(slot.0, Ordering::AcqRel));
+        // SeqCst: first half of the handshake with `gate`.
+        let old = Slot(word.swap(slot.0, Ordering::SeqCst));
         if old.is_filled() {
             self.unreserve(old, class, cpu);
         }
@@ -176,13 +181,24 @@ impl FrameTable {
                 continue;
             };
             for (at, word) in slots.words.iter().enumerate() {
-                let seen = Slot(word.load(Ordering::Acquire));
+                let seen = Slot(word.load(Ordering::SeqCst));
                 if !seen.is_filled() || !of(seen.pageblock()) {
                     continue;
                 }
                 let (cpu, class) = slot_place(OwnerId::new(owner as u16), at);
-                self.evict(cpu, class, seen);
+                self.drain_slot(cpu, class);
             }
+        }
+    }
+
+    /// Empties a slot, whatever stands there by now: a reservation is only a hint.
+    pub(crate) fn drain_slot(&self, cpu: CpuId, class: Class) {
+        let Some(word) = self.slot(cpu, class) else {
+            return;
+        };
+        let old = Slot(word.swap(0, Ordering::SeqCst));
+        if old.is_filled() {
+            self.unreserve(old, class, cpu);
         }
     }
 
@@ -193,6 +209,15 @@ impl FrameTable {
     }
 }
 
+/// Where among its processor's slots the one of a class lies.
+#[cfg(not(loom))]
+#[inline(always)]
+fn place_of(class: Class) -> usize {
+    (class.migrate_type() as usize) * (MAX_ORDER as usize + 1) + usize::from(class.order().get())
+}
+
+/// The reverse, for a word of an owner.
+#[cfg(not(loom))]
 fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
     let (cpu, at) = (at / STRIDE, at % STRIDE);
     let orders = MAX_ORDER as usize + 1;
@@ -200,4 +225,21 @@ fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
         (at % orders) as u32 | ((at / orders) as u32) << 4 | u32::from(owner.get()) << 6,
     );
     (CpuId::new(cpu as u16), class)
+}
+
+#[cfg(loom)]
+fn place_of(class: Class) -> usize {
+    match class.order().get() {
+        0 => 0,
+        7 => 1,
+        _ => 2,
+    }
+}
+
+#[cfg(loom)]
+fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
+    let order = [0, 7, MAX_ORDER][at % STRIDE];
+    let movable = crate::MigrateType::Movable as u32;
+    let class = Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6);
+    (CpuId::new((at / STRIDE) as u16), class)
 }

@@ -2,14 +2,15 @@
 //!
 //! Free pages are not counted on the fast path. Far above the high watermark nothing is done:
 //! the wholly free pageblocks alone show that there is enough. Near it the zone turns
-//! *careful*: reservations are taken away and pages are handed out one by one against a credit,
-//! the number of pages until the next watermark as of the last count. When the credit is used
-//! up, the free pages are counted again, from the bits. Requests in flight between gate and
-//! claim are not seen by a count, so `min` can be undershot by one chunk a thread, not more.
+//! *careful*: reservations are taken away and pages are handed out one by one. They are added
+//! up in `taken`; a count of the free pages, from the bits, says up to what sum (`allowed`) no
+//! watermark is passed, and is repeated when that is reached. A sum that only grows makes a
+//! late result of an old count harmless. Requests in flight between gate and claim are not seen
+//! by a count, so `min` can be undershot by one chunk a thread, not more.
 
-use crate::sync::Ordering;
-use crate::{FrameTable, Reserves, Watermarks, ZoneId};
-use memplug_units::{Order, PAGEBLOCK_PAGES, PageCount};
+use crate::sync::{Ordering, handshake};
+use crate::{Class, FrameTable, Reserves, Watermarks, ZoneId};
+use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES, PageCount};
 
 /// Whether and how a zone serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,11 @@ impl FrameTable {
             zone.min.store(marks.min.get(), Ordering::Relaxed);
             zone.low.store(marks.low.get(), Ordering::Relaxed);
             zone.high.store(marks.high.get(), Ordering::Relaxed);
-            zone.credit.store(0, Ordering::Relaxed);
+            // The next request finds out anew whether the zone is short.
+            zone.careful.store(0, Ordering::SeqCst);
+            if marks == Watermarks::default() {
+                zone.pressed.store(0, Ordering::Relaxed);
+            }
         }
     }
 
@@ -68,44 +73,72 @@ impl FrameTable {
         let Some(frames) = self.zone(zone) else {
             return Gate::Closed;
         };
-        let high = frames.high.load(Ordering::Relaxed);
+        let Watermarks { min, low, high } = self.watermarks(zone);
+        let high = high.max(low).max(min).get();
         if high == 0 {
             return Gate::Open;
         }
         let whole = frames.whole_blocks.load(Ordering::Relaxed).max(0) as u64;
         let slack = u64::from(self.cpus()) + 1;
         if whole > slack && (whole - slack) * PAGEBLOCK_PAGES > high {
-            if frames.careful.swap(0, Ordering::Relaxed) != 0 {
+            if frames.careful.swap(0, Ordering::SeqCst) != 0 {
                 frames.pressed.store(0, Ordering::Relaxed);
             }
             return Gate::Open;
         }
-        if frames.careful.swap(1, Ordering::Relaxed) == 0 {
-            frames.credit.store(0, Ordering::Relaxed);
+        if frames.careful.swap(1, Ordering::SeqCst) == 0 {
+            let taken = frames.taken.load(Ordering::SeqCst);
+            frames.allowed.store(taken, Ordering::SeqCst);
+            handshake();
             self.drain_where(|pageblock| self.zone_of(pageblock) == Some(zone));
         }
-        if reserves == Reserves::Use {
-            return Gate::Careful;
-        }
         let pages = order.pages().get();
-        if frames.credit.fetch_sub(pages as i64, Ordering::Relaxed) >= pages as i64 {
+        let allowed = frames.allowed.load(Ordering::SeqCst);
+        let taken = frames.taken.fetch_add(pages, Ordering::SeqCst) + pages;
+        if reserves == Reserves::Use || taken <= allowed {
             return Gate::Careful;
         }
+        self.gate_by_count(zone, pages, allowed)
+    }
+
+    /// Counts, and says up to what sum pages may be taken from now on. `seen` is what was
+    /// allowed before: if that has changed meanwhile, somebody knows better.
+    fn gate_by_count(&self, zone: ZoneId, pages: u64, seen: u64) -> Gate {
+        let Some(frames) = self.zone(zone) else {
+            return Gate::Closed;
+        };
+        let taken = frames.taken.load(Ordering::SeqCst);
         let free = self.recount(zone).get();
-        let min = frames.min.load(Ordering::Relaxed);
-        let low = frames.low.load(Ordering::Relaxed);
-        let Some(above_min) = free.checked_sub(min.saturating_add(pages)) else {
-            frames.credit.store(0, Ordering::Relaxed);
+        let Watermarks { min, low, .. } = self.watermarks(zone);
+        let Some(above_min) = free.checked_sub(min.get().saturating_add(pages)) else {
             return Gate::Closed;
         };
         // Up to the next watermark below, so that crossing it is noticed.
-        let credit = (free - pages)
-            .checked_sub(low)
-            .filter(|&n| n > 0)
-            .unwrap_or(above_min);
-        frames
-            .credit
-            .store(i64::try_from(credit).unwrap_or(i64::MAX), Ordering::Relaxed);
+        let next = match (free - pages).checked_sub(low.max(min).get()) {
+            Some(above_low) => above_low,
+            None => {
+                frames.pressed.store(1, Ordering::Relaxed);
+                above_min
+            }
+        };
+        let _ = frames.allowed.compare_exchange(
+            seen,
+            taken.saturating_add(next),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
         Gate::Careful
+    }
+
+    /// Gives up the reservation just made if the zone turned careful meanwhile: it may have
+    /// come too late for the one who took all reservations away then.
+    pub(crate) fn drain_if_careful(&self, zone: ZoneId, cpu: CpuId, class: Class) {
+        handshake();
+        if self
+            .zone(zone)
+            .is_some_and(|frames| frames.careful.load(Ordering::SeqCst) != 0)
+        {
+            self.drain_slot(cpu, class);
+        }
     }
 }

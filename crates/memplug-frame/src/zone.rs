@@ -123,8 +123,10 @@ pub(crate) struct ZoneFrames {
     pub(crate) min: AtomicU64,
     pub(crate) low: AtomicU64,
     pub(crate) high: AtomicU64,
-    /// Pages that may be handed out before the free pages must be counted again.
-    pub(crate) credit: AtomicI64,
+    /// Pages handed out one by one, ever.
+    pub(crate) taken: AtomicU64,
+    /// What `taken` may come to before the free pages must be counted again.
+    pub(crate) allowed: AtomicU64,
     /// 1 while pages are handed out one by one, without reservations.
     pub(crate) careful: AtomicU64,
     /// 1 while free pages were last counted below the low watermark.
@@ -139,7 +141,8 @@ impl ZoneFrames {
             min: AtomicU64::new(0),
             low: AtomicU64::new(0),
             high: AtomicU64::new(0),
-            credit: AtomicI64::new(0),
+            taken: AtomicU64::new(0),
+            allowed: AtomicU64::new(0),
             careful: AtomicU64::new(0),
             pressed: AtomicU64::new(0),
         }

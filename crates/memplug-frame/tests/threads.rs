@@ -314,6 +314,7 @@ fn check_empty(arena: &Arena) {
 /// zone must be careful at once, and not before.
 fn check_watermarks(arena: &Arena) {
     let zone = ZoneId::new(0);
+    arena.table.drain();
     let pages = arena.table.zone_counts(zone).free_and_cached().get();
     let slack = (u64::from(CPUS) + 1) * PAGEBLOCK;
     let class = Class::new(OwnerId::new(1), MigrateType::Movable, Order::ZERO);

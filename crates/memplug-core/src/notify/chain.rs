@@ -8,6 +8,7 @@ use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, invoke};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
+use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -15,6 +16,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use memplug_frame::sync::{AtomicBool, Mutex, Ordering};
+use memplug_units::NodeId;
 
 /// What a callback is called with.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,10 @@ pub struct Notice<'a> {
     pub event: MemoryEvent,
     /// Its argument.
     pub notify: &'a MemoryNotify,
+    /// The node of the memory, whether or not its status changes.
+    pub node: NodeId,
+    /// The zone the memory comes to or goes from.
+    pub zone: ZoneKind,
 }
 
 pub(crate) type Callback = Box<dyn Fn(&Notice<'_>) -> Answer + Send + Sync>;

@@ -12,7 +12,7 @@ use crate::block::Block;
 use crate::config::MemoryMap;
 use crate::error::{AddError, OnlineError};
 use crate::group::{Device, Group, GroupKind};
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::platform::{Action, Step, Subject};
 use crate::zone::Zone;
 use alloc::vec::Vec;

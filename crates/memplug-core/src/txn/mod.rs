@@ -15,11 +15,13 @@ mod remove;
 mod undo;
 
 use crate::error::Refusal;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::notify::{MemoryEvent, MemoryNotify, Notice, Rollback, RoundReport, RoundRule, Told};
 use crate::platform::Observation;
 use crate::token::TxnToken;
+use crate::zone::ZoneKind;
 use memplug_frame::sync::Ordering;
+use memplug_units::NodeId;
 
 pub(crate) use add::add;
 pub use add::{AddReport, AddRequest, GroupChoice, Place};
@@ -59,6 +61,8 @@ struct Txn<'h> {
     token: TxnToken,
     undo: alloc::vec::Vec<Undo>,
     told: Told,
+    /// Where the memory is, for the notices.
+    place: (NodeId, ZoneKind),
 }
 
 impl<'h> Txn<'h> {
@@ -68,6 +72,7 @@ impl<'h> Txn<'h> {
             token: TxnToken::mint(),
             undo: alloc::vec::Vec::new(),
             told: Told::new(),
+            place: (NodeId::new(0), ZoneKind::Normal),
         }
     }
 
@@ -80,7 +85,13 @@ impl<'h> Txn<'h> {
     ) -> (RoundReport, Option<Refusal>) {
         let machine = self.machine;
         let now = || machine.platform().now();
-        let notice = Notice { event, notify };
+        let (node, zone) = self.place;
+        let notice = Notice {
+            event,
+            notify,
+            node,
+            zone,
+        };
         let (report, refusal) = machine.chain().round(
             &self.token,
             &notice,
@@ -100,7 +111,13 @@ impl<'h> Txn<'h> {
             Rollback::Told => RoundRule::Only(&self.told),
             Rollback::WholeChain => RoundRule::Chain,
         };
-        let notice = Notice { event, notify };
+        let (node, zone) = self.place;
+        let notice = Notice {
+            event,
+            notify,
+            node,
+            zone,
+        };
         let mut nobody = Told::new();
         let (report, _) = machine
             .chain()

@@ -14,7 +14,7 @@ use super::undo::Undo;
 use super::{HotplugLock, Txn};
 use crate::block::{BlockEvent, BlockState};
 use crate::error::OfflineError;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::migrate::{Emptied, OfflineOptions, Stopped};
 use crate::notify::{MemoryEvent, MemoryNotify, RoundReport};
 use crate::platform::{Action, Step, Subject};

@@ -14,7 +14,7 @@ use super::undo::Undo;
 use super::{HotplugLock, Txn};
 use crate::block::BlockEvent;
 use crate::error::OnlineError;
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::notify::{MemoryEvent, MemoryNotify, RoundReport};
 use crate::platform::{Action, Step, Subject};
 use crate::policy;

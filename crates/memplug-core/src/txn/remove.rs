@@ -10,7 +10,7 @@ use super::{HotplugLock, OfflineReport, Txn, offline, online};
 use crate::block::BlockState;
 use crate::error::{OfflineError, RemoveError};
 use crate::group::{Device, GroupKind};
-use crate::hotplug::Hotplug;
+use crate::machine::Hotplug;
 use crate::migrate::OfflineOptions;
 use crate::platform::{Action, Step, Subject};
 use alloc::vec::Vec;

@@ -11,10 +11,10 @@
 //! | a DAX character device, large enough | used and overwritten | left as it is |
 //! | anything else | refused | untouched |
 //!
-//! A file "without any data" is empty or one hole: the file system is asked for the first data in
-//! it. A file in use by another backing, also of another process, is refused by an exclusive lock
-//! on it. After a crash a created file stays behind with its data and is refused the next time:
-//! remove it then.
+//! A file without data is empty or one hole: the file system is asked for the first data in it. A
+//! file or device that serves another backing, also of another process, is refused by an exclusive
+//! lock on it. After a crash a created file stays behind with its data and is refused the next
+//! time: remove it then.
 //!
 //! A dropped backing may still be mapped, so that files are never shortened here, only punched: a
 //! mapping of a shortened file would raise SIGBUS. Somebody else with the right to write to the
@@ -125,10 +125,9 @@ pub(super) fn open_memory(root: &Path, path: &Path, len: u64) -> Result<Opened, 
         FileType::RegularFile => adopt(path, &stat, len).map(Opened::File),
         FileType::CharacterDevice => {
             let align = check_dax(root, path, &stat, len)?;
-            Ok(Opened::Dax {
-                fd: reopen(path, &stat)?,
-                align,
-            })
+            let fd = reopen(path, &stat)?;
+            lock(path, fd.as_fd())?;
+            Ok(Opened::Dax { fd, align })
         }
         _ => Err(BackingError::WrongType {
             path: path.to_owned(),

@@ -59,5 +59,5 @@ mod tmpfs;
 mod scratch;
 
 pub use arena::{Access, Arena, ArenaError};
-pub use backing::{Backing, BackingError, BackingKind, Place};
+pub use backing::{Backing, BackingError, BackingKind, Place, TmpfsStep};
 pub use hugepages::HugePage;

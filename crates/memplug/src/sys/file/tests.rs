@@ -4,7 +4,8 @@ use super::{Opened, create_and_unlink, open_memory};
 use crate::sys::backing::BackingError;
 use crate::sys::scratch::Scratch;
 use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, fstat, ftruncate, major, minor, open, stat};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{flock, fstat, ftruncate, major, minor, open, stat};
 use rustix::io::Errno;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -177,6 +178,10 @@ fn other_things_are_refused() {
 /// `/dev/zero` plays the device: a tree beside `/sys` says that it is one.
 #[test]
 fn dax_device_is_checked_before_use() {
+    // Devices are the same for all processes: two runs of this test must not meet at the lock of
+    // theirs. This one plays no part otherwise.
+    let turn = std::fs::File::open("/dev/null").expect("a device");
+    flock(&turn, FlockOperation::LockExclusive).expect("a turn");
     let zero = Path::new("/dev/zero");
     let device = stat(zero).expect("the device").st_rdev;
     let describe = |size: &str, align: Option<&str>, bus: &str| {
@@ -200,6 +205,11 @@ fn dax_device_is_checked_before_use() {
         matches!(opened, Ok(Opened::Dax { align: 4096, .. })),
         "{opened:?}"
     );
+    let second = open(&describe("4194304\n", Some("4096\n"), "dax"), 4 << 20);
+    let wanted = BackingError::InUse {
+        path: zero.to_owned(),
+    };
+    assert_eq!(second.map(|_| ()), Err(wanted));
     let small = open(&describe("4194304\n", Some("4096\n"), "dax"), 8 << 20);
     let wanted = BackingError::DaxTooSmall {
         path: zero.to_owned(),

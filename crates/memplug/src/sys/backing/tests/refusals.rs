@@ -47,12 +47,16 @@ fn sizes_are_checked() {
     }
     let most = i64::MAX as u64 - page() + 1;
     let file = dir.path().join("huge");
-    let refusal =
-        Backing::create(BackingKind::File(file.clone()), most).expect_err("no such file system");
-    assert!(matches!(refusal, BackingError::Open { .. }), "{refusal:?}");
+    match Backing::create(BackingKind::File(file.clone()), most) {
+        Err(refusal) => assert!(matches!(refusal, BackingError::Open { .. }), "{refusal:?}"),
+        Ok(_) => println!(
+            "the file system below {} knows no limit",
+            dir.path().display()
+        ),
+    }
     assert!(
         !file.exists(),
-        "a file that could not be resized is removed"
+        "removed, whether it could be resized or not"
     );
 }
 

@@ -1,0 +1,481 @@
+//! Reading, evicting, subscribing, moving.
+//!
+//! A read finds its slot by file and page number. A miss gets a page (from the node the slot
+//! number falls to, among those that have memory, so that new nodes fill), reads from disk with
+//! no lock held, and puts it into the slot unless somebody was faster.
+
+use crate::clock::{Clock, Found};
+use crate::rmap::ReverseMap;
+use crate::slot::Slot;
+use crate::stats::{CacheStats, Count, Counters, NodePages};
+use memplug::{
+    Answer, BlockState, Machine, MemoryEvent, NodeId, Notice, Page, PageCount, PageRequest, Pfn,
+    Pool, PoolError, Registration, Relocate, Relocation,
+};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+/// A file to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSpec {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes when it was looked at.
+    pub len: u64,
+}
+
+/// How a cache behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// Its name in events and blockers.
+    pub name: String,
+    /// Its priority on the notifier chain.
+    pub priority: i32,
+    /// Pages not used for so long are cold: dropped, not migrated, when their block goes.
+    pub cold_after: Duration,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self {
+            name: "page-cache".into(),
+            priority: 10,
+            cold_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a cache was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// More pages than slots can be numbered.
+    #[error("{0} pages are more than a cache can number; serve fewer files")]
+    TooManyPages(u64),
+    /// The machine has no number for it.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Why a page was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No such page in the set.
+    #[error("file {file} has no page {page} here; read within the set")]
+    NoSuchPage {
+        /// Number of the file.
+        file: usize,
+        /// Number of the page.
+        page: u64,
+    },
+    /// The disk did not give it.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// No memory, also after evicting.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+struct Served {
+    spec: FileSpec,
+    first_slot: usize,
+}
+
+/// Time is counted in ticks of this length.
+const TICK: Duration = Duration::from_millis(250);
+/// Pages evicted at once when memory runs out.
+const BATCH: u64 = 32;
+
+/// A page cache over a machine. Clones are the same cache.
+#[derive(Clone)]
+pub struct FileCache {
+    shared: Arc<Shared>,
+    pool: Pool,
+    _registration: Arc<Registration>,
+}
+
+struct Shared {
+    files: Vec<Served>,
+    slots: Vec<Slot>,
+    rmap: ReverseMap,
+    nodes: RwLock<BTreeMap<NodeId, Arc<NodeCache>>>,
+    counters: Counters,
+    started: Instant,
+    cold_ticks: u32,
+    page_bytes: u64,
+}
+
+/// What is kept for a node that has memory.
+#[derive(Default)]
+struct NodeCache {
+    clock: Mutex<Clock>,
+    pages: AtomicU64,
+}
+
+impl FileCache {
+    /// A cache of `files`, empty, in the memory of `machine`.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    pub fn new(
+        machine: &Machine,
+        files: Vec<FileSpec>,
+        options: &CacheOptions,
+    ) -> Result<Self, CacheError> {
+        let page_bytes = machine.page_size().get();
+        let mut slots = 0u64;
+        let mut served = Vec::with_capacity(files.len());
+        for spec in files {
+            let first_slot = slots as usize;
+            slots = slots.saturating_add(spec.len.div_ceil(page_bytes));
+            served.push(Served { spec, first_slot });
+        }
+        if slots >= u64::from(u32::MAX) {
+            return Err(CacheError::TooManyPages(slots));
+        }
+        let ticks = options.cold_after.as_millis().div_ceil(TICK.as_millis());
+        let shared = Arc::new(Shared {
+            files: served,
+            slots: (0..slots).map(|_| Slot::default()).collect(),
+            rmap: ReverseMap::default(),
+            nodes: RwLock::default(),
+            counters: Counters::default(),
+            started: Instant::now(),
+            cold_ticks: u32::try_from(ticks).unwrap_or(u32::MAX),
+            page_bytes,
+        });
+        // Subscribed first: a block that comes meanwhile is covered twice, never not at all.
+        let listener = Arc::downgrade(&shared);
+        let registration = machine.subscribe(&options.name, options.priority, move |notice| {
+            if let Some(shared) = listener.upgrade() {
+                shared.notified(notice);
+            }
+            Answer::Ok
+        });
+        shared.cover_what_is_online(machine);
+        let holder: Weak<dyn Relocate> = Arc::<Shared>::downgrade(&shared);
+        let pool = machine.movable_pool(&options.name, holder)?;
+        Ok(Self {
+            shared,
+            pool,
+            _registration: Arc::new(registration),
+        })
+    }
+
+    /// Pages of a file, by the length it had when the cache was made.
+    pub fn pages(&self, file: usize) -> u64 {
+        let of = self.shared.files.get(file);
+        of.map_or(0, |file| file.spec.len.div_ceil(self.shared.page_bytes))
+    }
+
+    /// Calls `look` with the bytes of a page, from memory or else from disk. The last page of a
+    /// file is as long as the file reaches into it. The page cannot move while `look` runs.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read<R>(
+        &self,
+        file: usize,
+        page: u64,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, ReadError> {
+        let shared = &*self.shared;
+        let (slot, len) = shared.locate(file, page)?;
+        let tick = shared.tick();
+        {
+            let cached = shared.slots[slot].read();
+            if let Some(bytes) = cached.as_deref() {
+                shared.slots[slot].touch(tick);
+                shared.counters.add(Count::Hits, 1);
+                return Ok(look(&bytes[..len]));
+            }
+        }
+        let fresh = self.load(file, page, slot, len)?;
+        shared.counters.add(Count::Misses, 1);
+        shared.slots[slot].touch(tick);
+        let result = look(&fresh[..len]);
+        shared.insert(slot, fresh);
+        Ok(result)
+    }
+
+    /// What it did so far and holds now.
+    pub fn stats(&self) -> CacheStats {
+        let counters = &self.shared.counters;
+        let nodes = self
+            .shared
+            .nodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        CacheStats {
+            hits: counters.sum(Count::Hits),
+            misses: counters.sum(Count::Misses),
+            evicted: counters.sum(Count::Evicted),
+            dropped_cold: counters.sum(Count::DroppedCold),
+            moved: counters.sum(Count::Moved),
+            nodes: nodes
+                .iter()
+                .map(|(&node, of)| NodePages {
+                    node,
+                    pages: of.pages.load(Ordering::Relaxed),
+                })
+                .collect(),
+        }
+    }
+
+    /// Reads a page from disk into a new page of memory.
+    fn load(&self, file: usize, page: u64, slot: usize, len: usize) -> Result<Page, ReadError> {
+        let mut fresh = self.allocate(slot)?;
+        let path = &self.shared.files[file].spec.path;
+        let failed = |source| ReadError::Io {
+            path: path.clone(),
+            source,
+        };
+        let disk = File::open(path).map_err(failed)?;
+        disk.read_exact_at(&mut fresh[..len], page * self.shared.page_bytes)
+            .map_err(failed)?;
+        Ok(fresh)
+    }
+
+    /// A page, evicting others if need be.
+    fn allocate(&self, slot: usize) -> Result<Page, ReadError> {
+        let node = self.shared.home(slot);
+        for _ in 0..8 {
+            match self.pool.page(&PageRequest::movable(node)) {
+                Err(error) if Pool::is_out_of_memory(&error) => {
+                    if self.shared.evict(BATCH) == 0 {
+                        return Err(error.into());
+                    }
+                }
+                other => return Ok(other?),
+            }
+        }
+        Ok(self.pool.page(&PageRequest::movable(node))?)
+    }
+}
+
+impl Shared {
+    fn locate(&self, file: usize, page: u64) -> Result<(usize, usize), ReadError> {
+        let no_such_page = ReadError::NoSuchPage { file, page };
+        let Some(of) = self.files.get(file) else {
+            return Err(no_such_page);
+        };
+        let start = page
+            .checked_mul(self.page_bytes)
+            .filter(|&start| start < of.spec.len);
+        let Some(start) = start else {
+            return Err(no_such_page);
+        };
+        let len = (of.spec.len - start).min(self.page_bytes);
+        Ok((of.first_slot + page as usize, len as usize))
+    }
+
+    fn tick(&self) -> u32 {
+        (self.started.elapsed().as_millis() / TICK.as_millis()) as u32
+    }
+
+    /// The node that a slot's page is to be on: spread over those that have memory.
+    fn home(&self, slot: usize) -> NodeId {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        let at = slot % nodes.len().max(1);
+        nodes.keys().nth(at).copied().unwrap_or(NodeId::new(0))
+    }
+
+    fn node(&self, id: NodeId) -> Option<Arc<NodeCache>> {
+        self.nodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// Puts a page into its slot, unless one is there by now.
+    fn insert(&self, slot: usize, page: Page) {
+        let mut cached = self.slots[slot].write();
+        if cached.is_none() && self.arrived(slot, page.pfn()) {
+            *cached = Some(page);
+        }
+    }
+
+    /// A page of `slot` lies in `pfn` now. Whether its block is covered.
+    fn arrived(&self, slot: usize, pfn: Pfn) -> bool {
+        let Some(node) = self.rmap.node(pfn).and_then(|id| self.node(id)) else {
+            return false;
+        };
+        if !self.rmap.set(pfn, Some(slot)) {
+            return false;
+        }
+        node.pages.fetch_add(1, Ordering::Relaxed);
+        node.clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(slot);
+        true
+    }
+
+    /// No page of ours lies in `pfn` any more.
+    fn left(&self, pfn: Pfn) {
+        self.rmap.set(pfn, None);
+        if let Some(node) = self.rmap.node(pfn).and_then(|id| self.node(id)) {
+            node.pages.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Evicts up to `wanted` pages, from every node in turn. Returns how many.
+    fn evict(&self, wanted: u64) -> u64 {
+        let nodes: Vec<_> = {
+            let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+            nodes.iter().map(|(&id, node)| (id, node.clone())).collect()
+        };
+        let mut evicted = 0;
+        for (id, node) in nodes {
+            let mut gone = Vec::new();
+            let look = |slot: usize| self.try_evict(slot, id, &mut gone);
+            let mut clock = node.clock.lock().unwrap_or_else(PoisonError::into_inner);
+            evicted += clock.evict(wanted, look);
+            drop(clock);
+            // Freed when the clock is free again: freeing may settle a pageblock.
+            drop(gone);
+        }
+        self.counters.add(Count::Evicted, evicted);
+        evicted
+    }
+
+    fn try_evict(&self, slot: usize, node: NodeId, gone: &mut Vec<Page>) -> Found {
+        let Some(mut cached) = self.slots[slot].try_write() else {
+            return Found::Used;
+        };
+        let here = cached
+            .as_ref()
+            .is_some_and(|page| self.rmap.node(page.pfn()) == Some(node));
+        if !here {
+            return Found::NotHere;
+        }
+        if self.slots[slot].take_used() {
+            return Found::Used;
+        }
+        if let Some(page) = cached.take() {
+            self.left(page.pfn());
+            gone.push(page);
+        }
+        Found::Evicted
+    }
+
+    /// Drops the pages of a range that are cold.
+    fn drop_cold(&self, notice: &Notice<'_>) {
+        let now = self.tick();
+        let mut dropped = 0;
+        for slot in self.rmap.slots_in(notice.notify.range()) {
+            if !self.slots[slot].is_cold(now, self.cold_ticks) {
+                continue;
+            }
+            let Some(mut cached) = self.slots[slot].try_write() else {
+                continue;
+            };
+            // It may have moved on since the table was read.
+            let inside = cached
+                .as_ref()
+                .is_some_and(|page| notice.notify.range().contains(page.pfn()));
+            if inside && let Some(page) = cached.take() {
+                self.left(page.pfn());
+                dropped += 1;
+            }
+        }
+        self.counters.add(Count::DroppedCold, dropped);
+    }
+
+    fn notified(&self, notice: &Notice<'_>) {
+        let range = notice.notify.range();
+        match notice.event {
+            MemoryEvent::GoingOnline => {
+                self.rmap.cover(range, notice.node);
+                if let Some(node) = notice.notify.status_change_nid {
+                    self.gain_node(node);
+                }
+            }
+            MemoryEvent::CancelOnline | MemoryEvent::Offline => {
+                self.rmap.drop_range(range);
+                if let Some(node) = notice.notify.status_change_nid {
+                    self.lose_node(node);
+                }
+            }
+            MemoryEvent::GoingOffline => self.drop_cold(notice),
+            MemoryEvent::Online | MemoryEvent::CancelOffline => {}
+        }
+    }
+
+    fn gain_node(&self, node: NodeId) {
+        self.nodes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(node)
+            .or_default();
+    }
+
+    fn lose_node(&self, node: NodeId) {
+        self.nodes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&node);
+    }
+
+    fn cover_what_is_online(&self, machine: &Machine) {
+        let view = machine.view();
+        for node in view.nodes.iter().filter(|node| node.has_memory) {
+            self.gain_node(node.id);
+        }
+        for block in view
+            .blocks
+            .iter()
+            .filter(|block| block.state() == BlockState::Online)
+        {
+            if let Some(range) = machine.hotplug().geometry().block_range(block.id) {
+                self.rmap.cover(range, block.node());
+            }
+        }
+    }
+}
+
+impl Relocate for Shared {
+    fn relocate(&self, moves: &mut [Relocation<'_>]) {
+        let mut moved = 0;
+        for step in moves {
+            // A frame without an entry was just allocated by a reader that has not put it into
+            // its slot yet.
+            let Some(slot) = self.rmap.slot(step.from()) else {
+                step.busy();
+                continue;
+            };
+            let Some(mut cached) = self.slots[slot].try_write() else {
+                step.busy();
+                continue;
+            };
+            match cached.as_mut() {
+                Some(page) if page.pfn() == step.from() => {
+                    let from = step.from();
+                    if step.move_page(page).is_ok() {
+                        self.left(from);
+                        self.arrived(slot, page.pfn());
+                        moved += 1;
+                    }
+                }
+                // Dropped, or somewhere else by now.
+                _ => step.busy(),
+            }
+        }
+        self.counters.add(Count::Moved, moved);
+    }
+
+    fn reclaim(&self, wanted: PageCount) -> PageCount {
+        PageCount::new(self.evict(wanted.get().min(BATCH)))
+    }
+}

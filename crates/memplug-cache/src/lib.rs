@@ -1,0 +1,28 @@
+//! A page cache for files, in memory that can be plugged and unplugged.
+//!
+//! [`FileCache`] holds pages of a fixed set of files in movable pages of a
+//! [`memplug::Machine`], on whichever node has room, read through from disk on a miss and
+//! evicted by CLOCK when memory runs out. It is a subscriber of the machine: at `GoingOffline` it
+//! drops the pages of the range that are cold (they are clean, the disk has them) and lets the
+//! hot ones be migrated; what it keeps for a node is made when the node gains its first memory
+//! and dropped when it loses the last, as `status_change_nid` says.
+//!
+//! - `slot`: one page of a file, cached or not. `rmap`: from frame to slot, a table a block.
+//! - `clock`: which pages of a node go first. `cache`: reading, evicting, subscribing, moving.
+//! - `stats`: what happened, counted without sharing cache lines.
+//!
+//! Lock order: slot, then reverse map or clock; a slot is only ever *tried* for writing while
+//! another lock may be held by the caller (reclaim, relocate), so a reader that allocates from
+//! within a read cannot deadlock.
+//!
+//! Left out: writing. All pages are clean.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod clock;
+mod rmap;
+mod slot;
+mod stats;
+
+pub use cache::{CacheError, CacheOptions, FileCache, FileSpec, ReadError};
+pub use stats::{CacheStats, NodePages};

@@ -1,0 +1,158 @@
+//! The machine itself: its parts, and how the modules that work on it get at them.
+//!
+//! The operations stand elsewhere: allocation in `pages`, transactions in `txn`, and what a
+//! user calls in `hotplug`. Lock order: hotplug lock (`busy`), then `state` or `lists` (short,
+//! never over a callback), then the allocator's own.
+
+use crate::config::{MachineConfig, MemoryMap, WatermarkPolicy};
+use crate::notify::{Chain, Rollback};
+use crate::owner::{Owner, Owners};
+use crate::platform::{Action, Observation, Platform, Subject, Uevent};
+use crate::progress::Progress;
+use crate::state::State;
+use crate::watermark::linux_watermarks;
+use crate::zone::ZoneKind;
+use crate::zonelist::ZoneLists;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use memplug_frame::FrameTable;
+use memplug_frame::sync::{AtomicBool, Mutex};
+use memplug_units::{Bytes, CpuId, Geometry, NodeId, PageCount};
+
+/// A machine whose memory comes and goes.
+pub struct Hotplug {
+    pub(crate) config: MachineConfig,
+    pub(crate) platform: Arc<dyn Platform>,
+    pub(crate) frames: FrameTable,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) owners: Arc<Owners>,
+    pub(crate) map_owner: Owner,
+    pub(crate) state: Mutex<State>,
+    pub(crate) lists: Mutex<Arc<ZoneLists>>,
+    pub(crate) busy: AtomicBool,
+    pub(crate) reclaiming: AtomicBool,
+}
+
+impl Hotplug {
+    /// Page, section and block size.
+    pub fn geometry(&self) -> &Geometry {
+        &self.config.geometry
+    }
+
+    /// First physical address the machine cannot have.
+    pub fn limit(&self) -> Bytes {
+        self.config.limit
+    }
+
+    /// Nodes that are possible.
+    pub fn nodes(&self) -> u16 {
+        self.config.nodes
+    }
+
+    /// The frames: who holds what, isolation, statistics.
+    #[inline]
+    pub fn frames(&self) -> &FrameTable {
+        &self.frames
+    }
+
+    pub(crate) fn platform(&self) -> &dyn Platform {
+        &*self.platform
+    }
+    pub(crate) fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+    pub(crate) fn owners(&self) -> &Arc<Owners> {
+        &self.owners
+    }
+    pub(crate) fn map_owner(&self) -> &Owner {
+        &self.map_owner
+    }
+    pub(crate) fn rollback(&self) -> Rollback {
+        self.config.rollback
+    }
+    pub(crate) fn memory_map(&self) -> MemoryMap {
+        self.config.memory_map
+    }
+    pub(crate) fn zone_lists(&self) -> Arc<ZoneLists> {
+        self.lists.with(|lists| lists.clone())
+    }
+    pub(crate) fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        self.state.with(|state| look(state))
+    }
+    pub(crate) fn with_state_mut<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(change)
+    }
+
+    /// The caches of a caller: never those of migration.
+    #[inline(always)]
+    pub(crate) fn user_cpu(&self, cpu: CpuId) -> CpuId {
+        if cpu.get() < self.config.cpus {
+            cpu
+        } else {
+            CpuId::new(cpu.get() % self.config.cpus)
+        }
+    }
+
+    /// The caches of migration.
+    pub(crate) fn txn_cpu(&self) -> CpuId {
+        CpuId::new(self.config.cpus)
+    }
+
+    pub(crate) fn uevent(&self, action: Action, subject: Subject) {
+        self.platform
+            .observe(&Observation::Uevent(Uevent { action, subject }));
+    }
+
+    pub(crate) fn observe_progress(&self, progress: &Progress) {
+        self.platform.observe(&Observation::Progress(progress));
+    }
+
+    /// Zones gained or lost pages: lists and watermarks follow.
+    pub(crate) fn zones_changed(&self) {
+        let (managed, kernel) = self.with_state(|state| {
+            let managed: Vec<[PageCount; 4]> = state
+                .nodes
+                .iter()
+                .map(|node| node.zones.map(|zone| zone.managed))
+                .collect();
+            let kernel = state.nodes.iter().flat_map(|node| {
+                let kernel = ZoneKind::ALL.into_iter().filter(|kind| kind.is_kernel());
+                kernel.map(|kind| node.zone(kind).managed.get())
+            });
+            (managed, PageCount::new(kernel.sum()))
+        });
+        let has = |node: NodeId, kind: ZoneKind| {
+            managed[usize::from(node.get())][kind as usize] > PageCount::ZERO
+        };
+        let lists = Arc::new(ZoneLists::new(self.config.nodes, has));
+        let changed = self.lists.with(|old| {
+            let same = (0..self.config.nodes).map(NodeId::new).all(|node| {
+                ZoneKind::ALL
+                    .into_iter()
+                    .all(|kind| old.of(node, kind) == lists.of(node, kind))
+            });
+            *old = lists;
+            !same
+        });
+        if changed {
+            // Reservations made under the old lists would go on serving from further away.
+            self.frames.drain();
+        }
+        self.set_watermarks(&managed, kernel);
+    }
+
+    fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {
+        let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
+            return;
+        };
+        let all = managed.iter().flatten().map(|pages| pages.get()).sum();
+        for (node, zones) in managed.iter().enumerate() {
+            for kind in ZoneKind::ALL {
+                let pages = zones[kind as usize];
+                let marks = linux_watermarks(kernel, PageCount::new(all), pages, min_free_kbytes);
+                self.frames
+                    .set_watermarks(kind.on(NodeId::new(node as u16)), marks);
+            }
+        }
+    }
+}
