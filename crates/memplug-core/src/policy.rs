@@ -173,26 +173,26 @@ fn allowed(state: &State, need: PageCount, asking: Option<GroupId>, node: Option
         .map(|n| n.zone(ZoneKind::Movable).present.get())
         .sum();
     let ratio = u64::from(state.policy.auto_movable_ratio);
-    let dynamic = |group: &&Group| matches!(group.kind, GroupKind::Dynamic { .. });
+    let dynamic = |group: &&Group| {
+        matches!(group.kind, GroupKind::Dynamic { .. }) && node.is_none_or(|id| id == group.node)
+    };
+    let mut taken: u64 = 0;
     for group in state.groups.values().filter(dynamic) {
-        if node.is_some_and(|id| id != group.node) {
-            continue;
-        }
         if Some(group.id) == asking {
-            kernel += group.present_kernel.get();
             continue;
         }
         // What such a group holds as movable beyond its own kernel memory uses up the rest's.
         let backed = group.present_movable.get().saturating_mul(100) / ratio;
-        let taken = backed.saturating_sub(group.present_kernel.get());
-        let Some(left) = kernel
-            .checked_sub(taken)
-            .filter(|&left| left > 0 || taken == 0)
-        else {
-            return false;
-        };
-        kernel = left;
+        taken = taken.saturating_add(backed.saturating_sub(group.present_kernel.get()));
         movable = movable.saturating_sub(group.present_movable.get());
+    }
+    // Nothing left of the boot memory: no kernel memory of the group makes up for that.
+    if kernel <= taken {
+        return false;
+    }
+    kernel -= taken;
+    if let Some(group) = asking.and_then(|id| state.groups.get(&id)).filter(dynamic) {
+        kernel = kernel.saturating_add(group.present_kernel.get());
     }
     let limit = u128::from(ratio) * u128::from(kernel) / 100;
     u128::from(movable) + u128::from(need.get()) <= limit

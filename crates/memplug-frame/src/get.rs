@@ -169,6 +169,8 @@ impl FrameTable {
             if got.is_some() {
                 return got;
             }
+            // Another thread is half-way through a claim or a free of several rows there.
+            relax();
         }
         self.get_mixed(zone, map, class)
     }

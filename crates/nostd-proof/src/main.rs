@@ -1,4 +1,4 @@
-//! A program that has nothing below it but two system calls, and runs tests of the core.
+//! A program with nothing below it but the kernel, which runs tests of the core.
 //!
 //! It proves two things. That the core *builds* without std: this program has a panic handler
 //! of its own, and so has std, and there cannot be two. And that it *works* without std: the

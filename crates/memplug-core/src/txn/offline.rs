@@ -130,6 +130,7 @@ impl<'h> Begun<'h> {
                 zone,
             })
         })?;
+        txn.place = (target.node, target.zone);
         txn.undo.push(Undo::State {
             block: id,
             event: BlockEvent::CancelOffline,

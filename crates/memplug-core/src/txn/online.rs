@@ -107,6 +107,7 @@ impl<'h> Chosen<'h> {
             let zone = policy::choose(state, &geometry, &block, word);
             Ok((block.node(), zone, block.own_map))
         })?;
+        txn.place = (node, zone);
         txn.undo.push(Undo::State {
             block: id,
             event: BlockEvent::CancelOnline,
@@ -262,11 +263,19 @@ impl Hotplug {
         change: StatusChange,
     ) {
         self.with_state_mut(|state| {
+            let (boot, group) = state
+                .blocks
+                .get(&block)
+                .map_or((false, None), |block| (block.boot, block.group));
             if let Some(of) = state.node_mut(node) {
-                of.zone_mut(zone).gain(pages, pages.saturating_sub(held));
+                let zone = of.zone_mut(zone);
+                zone.gain(pages, pages.saturating_sub(held));
+                if boot {
+                    // Boot memory stays boot memory, wherever it comes back.
+                    zone.early = zone.early.saturating_add(pages);
+                }
             }
             state.apply_change(change, true);
-            let group = state.blocks.get(&block).and_then(|block| block.group);
             if let Some(group) = group.and_then(|id| state.groups.get_mut(&id)) {
                 let count = if zone.is_kernel() {
                     &mut group.present_kernel

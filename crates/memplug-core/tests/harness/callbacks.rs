@@ -176,7 +176,13 @@ impl Callback {
                 extras += &format!(" [freed; next alloc={next}]");
             }
         }
-        let answer = self.behaviour.lock().unwrap().answers.get(&notice.event).cloned();
+        let answer = self
+            .behaviour
+            .lock()
+            .unwrap()
+            .answers
+            .get(&notice.event)
+            .cloned();
         let answer = answer.unwrap_or(Answer::Ok);
         let (name, priority) = (&self.name, self.priority);
         let (event, notify, raw) = (notice.event, notice.notify, answer.raw());
@@ -208,13 +214,15 @@ impl Callback {
     /// A page of the block that came, which nobody can move: unmovable where the zone allows.
     fn hold(&self, machine: &Hotplug, notice: &Notice<'_>) -> Option<Pfn> {
         let range = notice.notify.range();
-        let node = machine.block(machine.geometry().block_of(range.start()))?.node();
+        let node = machine
+            .block(machine.geometry().block_of(range.start()))?
+            .node();
         [MigrateType::Unmovable, MigrateType::Movable]
             .into_iter()
             .find_map(|kind| {
                 let request = PageRequest::new(kind, node).only_node();
                 let mut others = Vec::new();
-                let mut get = || machine.alloc(CpuId::new(0), &self.owner, &request).ok();
+                let get = || machine.alloc(CpuId::new(0), &self.owner, &request).ok();
                 let held = loop {
                     match get() {
                         Some(pfn) if !range.contains(pfn) => others.push(pfn),

@@ -52,22 +52,43 @@ pub struct Hog {
 impl Hog {
     /// Takes `megabytes` of movable memory of the node, or of none at all.
     pub fn new(machine: &Hotplug, name: &str, megabytes: u64, node: NodeId, order: Order) -> Self {
+        let mut hog = Self::empty(machine, name, order);
+        let request = PageRequest::movable(node).only_node();
+        hog.grow(machine, request, megabytes);
+        hog
+    }
+
+    /// Has nothing yet, and takes chunks of this order.
+    pub fn empty(machine: &Hotplug, name: &str, order: Order) -> Self {
         let pages = Arc::new(HogPages::default());
         let owner = machine.owner(name, pages.clone()).expect("an owner number");
-        let hog = Self {
+        let count = 0;
+        Self {
             owner,
             pages,
             order,
-            count: (megabytes << 8) / order.pages().get(),
-        };
-        let request = PageRequest::movable(node).order(order).only_node();
-        for contents in 0..hog.count {
-            let pfn = machine
-                .alloc(CpuId::new(0), &hog.owner, &request)
-                .expect("memory of the node");
-            hog.pages.pages.lock().unwrap().insert(pfn, contents);
+            count,
         }
-        hog
+    }
+
+    pub fn grow(&mut self, machine: &Hotplug, request: PageRequest, megabytes: u64) {
+        for _ in 0..(megabytes << 8) / self.order.pages().get() {
+            let pfn = machine
+                .alloc(CpuId::new(0), &self.owner, &request.order(self.order))
+                .expect("memory of the node");
+            self.pages.pages.lock().unwrap().insert(pfn, self.count);
+            self.count += 1;
+        }
+    }
+
+    /// How many of its pages lie in the block.
+    pub fn in_block(&self, machine: &Hotplug, id: u64) -> usize {
+        let geometry = machine.geometry();
+        let pages = self.pages.pages.lock().unwrap();
+        let inside = pages
+            .keys()
+            .filter(|pfn| geometry.block_of(**pfn).get() == id);
+        inside.count() * self.order.pages().get() as usize
     }
 
     /// Holds its first page in place.

@@ -149,6 +149,7 @@ impl Lab {
             ["wbg", value, file] => vec![self.wbg(value, file)],
             ["wfg"] => vec![self.wfg()],
             ["param", name, value] => vec![self.param(name, value)],
+            ["param", name] => vec![self.read_param(name)],
             [kind @ ("hog" | "pin" | "thp"), name, megabytes, node] => {
                 vec![self.hog(kind, name, megabytes, number(node))]
             }
@@ -188,7 +189,9 @@ impl Lab {
 
     /// Asks for a removal as firmware does.
     pub fn unplug(&mut self, name: &str) -> String {
-        let number = name.strip_prefix("dimm").and_then(|n| n.parse::<usize>().ok());
+        let number = name
+            .strip_prefix("dimm")
+            .and_then(|n| n.parse::<usize>().ok());
         let device = number.and_then(|n| self.dimms[n]).expect("a DIMM");
         match self.machine.unplug(device, &for_ever()) {
             Ok(report) => {
@@ -277,6 +280,18 @@ impl Lab {
         writer.join().expect("the writer does not panic")
     }
 
+    fn read_param(&self, name: &str) -> String {
+        let policy = self.machine.view().policy;
+        let value = match name {
+            "online_policy" => policy.online.word().to_owned(),
+            "auto_movable_ratio" => policy.auto_movable_ratio.to_string(),
+            "auto_movable_numa_aware" if policy.auto_movable_numa_aware => "Y".into(),
+            "auto_movable_numa_aware" => "N".into(),
+            _ => panic!("{name}: no such parameter"),
+        };
+        format!("param {name}: {value}")
+    }
+
     fn param(&self, name: &str, value: &str) -> String {
         let mut policy = self.machine.view().policy;
         match name {
@@ -294,7 +309,11 @@ impl Lab {
     }
 
     fn hog(&mut self, kind: &str, name: &str, megabytes: &str, on: u16) -> String {
-        let order = if kind == "thp" { Order::PAGEBLOCK } else { Order::ZERO };
+        let order = if kind == "thp" {
+            Order::PAGEBLOCK
+        } else {
+            Order::ZERO
+        };
         let size = megabytes.parse().expect("megabytes");
         let hog = Hog::new(&self.machine, name, size, node(on), order);
         if kind == "pin" {
@@ -322,13 +341,42 @@ impl Drop for Lab {
 
 fn block_file(file: &str) -> (BlockId, &str) {
     let (directory, name) = file.split_once('/').expect("a file of a block");
-    let id = directory.strip_prefix("memory").and_then(|id| id.parse().ok());
+    let id = directory
+        .strip_prefix("memory")
+        .and_then(|id| id.parse().ok());
     (block(id.expect("a block")), name)
 }
 
 fn word_of(value: &str) -> Option<OnlineWord> {
     let all = [OnlineWord::Online, OnlineWord::Kernel, OnlineWord::Movable];
     all.into_iter().find(|word| word.word() == value)
+}
+
+/// Why a write failed, as far as a writer to sysfs tells the cases apart.
+struct Failed {
+    errno: Errno,
+    busy: bool,
+    already_there: bool,
+}
+
+impl From<OnlineError> for Failed {
+    fn from(error: OnlineError) -> Self {
+        Self {
+            errno: error.errno(),
+            busy: error == OnlineError::Busy,
+            already_there: matches!(error, OnlineError::NotOffline(_)),
+        }
+    }
+}
+
+impl From<OfflineError> for Failed {
+    fn from(error: OfflineError) -> Self {
+        Self {
+            errno: error.errno(),
+            busy: error == OfflineError::Busy,
+            already_there: matches!(error, OfflineError::NotOnline(_)),
+        }
+    }
 }
 
 /// One write; it waits while another transition is under way, as a writer to sysfs does.
@@ -344,58 +392,23 @@ fn write(
         return Ok(());
     }
     let (id, name) = block_file(file);
+    let online = |word| machine.online(id, word).map(drop).map_err(Failed::from);
+    let offline = || machine.offline(id, options).map(drop).map_err(Failed::from);
     loop {
         let result = match (name, value) {
-            ("state", "offline") => offline(machine, id, options),
-            ("state", word) => online(machine, id, Some(word_of(word).expect("a word"))),
-            // A move to where the block is already is no error here, and leaves no word.
-            ("online", "1") => match online(machine, id, None) {
-                Err(OnlineOrOffline::Online(OnlineError::NotOffline(_))) => Ok(()),
-                other => other,
-            },
-            ("online", "0") => match offline(machine, id, options) {
-                Err(OnlineOrOffline::Offline(OfflineError::NotOnline(_))) => Ok(()),
-                other => other,
-            },
-            _ => panic!("{file} <- {value}: not here"),
+            ("state" | "online", "offline" | "0") => offline(),
+            ("online", "1") => online(None),
+            ("state", word) => online(Some(word_of(word).expect("an online word"))),
+            _ => panic!("{file} <- {value}: no such file here"),
         };
         match result {
-            Err(
-                OnlineOrOffline::Online(OnlineError::Busy)
-                | OnlineOrOffline::Offline(OfflineError::Busy),
-            ) => {
+            Err(failed) if failed.busy => {
                 flight.open();
                 std::thread::yield_now();
             }
-            other => return other.map_err(OnlineOrOffline::errno),
+            // The boolean file: a move to where the block already is, is no error.
+            Err(failed) if failed.already_there && name == "online" => return Ok(()),
+            other => return other.map_err(|failed| failed.errno),
         }
     }
-}
-
-enum OnlineOrOffline {
-    Online(OnlineError),
-    Offline(OfflineError),
-}
-
-impl OnlineOrOffline {
-    fn errno(self) -> Errno {
-        match self {
-            Self::Online(error) => error.errno(),
-            Self::Offline(error) => error.errno(),
-        }
-    }
-}
-
-fn online(machine: &Hotplug, id: BlockId, word: Option<OnlineWord>) -> Result<(), OnlineOrOffline> {
-    let online = machine.online(id, word);
-    online.map(drop).map_err(OnlineOrOffline::Online)
-}
-
-fn offline(
-    machine: &Hotplug,
-    id: BlockId,
-    options: &OfflineOptions,
-) -> Result<(), OnlineOrOffline> {
-    let offline = machine.offline(id, options);
-    offline.map(drop).map_err(OnlineOrOffline::Offline)
 }

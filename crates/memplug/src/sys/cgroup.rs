@@ -220,6 +220,11 @@ mod tests {
             "inactive_file 7\ntotal_inactive_file 20\n",
         );
         assert_eq!(headroom(root.path()), Some(70));
+        // Both versions may hold memory to account for; neither hides the other.
+        v2(&root, ".", "60\n", "0\n");
+        assert_eq!(headroom(root.path()), Some(60));
+        v2(&root, ".", "6000\n", "0\n");
+        assert_eq!(headroom(root.path()), Some(70));
     }
 
     #[test]

@@ -4,11 +4,9 @@
 //! device (a range present at boot, or a module added later) occupies one aligned piece of it. Two
 //! things make such a space real here:
 //!
-//! - an [`Arena`](arena::Arena): address space of the process, reserved once, where physical
-//!   address `a` always lives at
-//!   `base + a`. It holds no memory of its own. What is not mapped faults.
-//! - a [`Backing`](backing::Backing): the memory of one device, a file descriptor or anonymous
-//!   memory. It knows how to
+//! - an [`Arena`]: address space of the process, reserved once, where physical address `a` always
+//!   lives at `base + a`. It holds no memory of its own. What is not mapped faults.
+//! - a [`Backing`]: the memory of one device, a file descriptor or anonymous memory. It knows how to
 //!   be committed (so that touching it cannot fail later), how to be given back, and how much it
 //!   holds.
 //!
@@ -31,16 +29,15 @@
 //! Invariants:
 //!
 //! - Unsafe code is in `arena` (mapping calls), `copy` (raw copies) and `tmpfs` (a child process)
-//!   alone.
+//!   alone, and in tests.
 //! - No reference into the memory is ever made here, only raw addresses. Whoever makes one from
-//!   them answers for it:
-//!   it must end before the range is unmapped, protected, discarded, or copied over.
+//!   them answers for it: it must end before the range is unmapped, protected, discarded, or copied
+//!   over.
 //! - Sizes are `u64` bytes, checked. No call panics on any value, and a refused call has changed
-//!   nothing unless its
-//!   documentation says what.
+//!   nothing unless its documentation says what.
 //! - No locks: the kernel orders calls on one address space. Calls on overlapping ranges from two
-//!   threads are
-//!   memory-safe for the edge, but which of them wins is not defined; the layer above orders them.
+//!   threads are memory-safe for the edge, but which of them wins is not defined; the layer above
+//!   orders them.
 //!
 //! Left out: userfaultfd and remapping under running writers, placement on NUMA nodes, locking in
 //! RAM.

@@ -1,5 +1,6 @@
 //! What the tests of the edge share: a directory that goes away, and raw looks at the process's own
 //! memory.
+// UNSAFETY: the tests look at memory through raw addresses.
 
 use super::Arena;
 use core::sync::atomic::{AtomicU32, Ordering};

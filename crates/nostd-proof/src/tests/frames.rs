@@ -53,7 +53,10 @@ pub fn every_order_is_got_and_put(_: &mut Bench) -> Outcome {
         equal(free_pages(&table), PAGES - order.pages().get())?;
         let found = table.allocation_at(Pfn::new(pfn.get() + order.pages().get() - 1));
         let class = Class::new(ME, MigrateType::Movable, order);
-        equal(found.map(|found| (found.pfn, found.class)), Some((pfn, class)))?;
+        equal(
+            found.map(|found| (found.pfn, found.class)),
+            Some((pfn, class)),
+        )?;
         table.put(pfn, order, ME)?;
         equal(free_pages(&table), PAGES)?;
         equal(table.allocation_at(pfn), None)?;
@@ -89,13 +92,22 @@ pub fn what_is_freed_twice_is_named(_: &mut Bench) -> Outcome {
     for order in Order::all() {
         let pfn = get(&table, ME, order)?;
         table.put(pfn, order, ME)?;
-        equal(table.put(pfn, order, ME), Err(FreeError::NotAllocated { pfn }))?;
+        equal(
+            table.put(pfn, order, ME),
+            Err(FreeError::NotAllocated { pfn }),
+        )?;
         equal(free_pages(&table), PAGES)?;
     }
     let pfn = Pfn::new(PAGES); // described, but never online
-    equal(table.put(pfn, Order::ZERO, ME), Err(FreeError::NotMemory { pfn }))?;
+    equal(
+        table.put(pfn, Order::ZERO, ME),
+        Err(FreeError::NotMemory { pfn }),
+    )?;
     let pfn = Pfn::new(u64::MAX);
-    equal(table.put(pfn, Order::ZERO, ME), Err(FreeError::NotMemory { pfn }))
+    equal(
+        table.put(pfn, Order::ZERO, ME),
+        Err(FreeError::NotMemory { pfn }),
+    )
 }
 
 pub fn wrong_order_owner_and_place_are_named(_: &mut Bench) -> Outcome {
@@ -167,7 +179,9 @@ pub fn it_does_what_a_list_of_pages_would(_: &mut Bench) -> Outcome {
                 continue;
             };
             let frames = pfn.get() as usize..(pfn.get() + order.pages().get()) as usize;
-            let fresh = taken.get(frames.clone()).is_some_and(|run| !run.contains(&true));
+            let fresh = taken
+                .get(frames.clone())
+                .is_some_and(|run| !run.contains(&true));
             holds(fresh, "a frame was handed out that somebody has")?;
             taken[frames].fill(true);
             chunks.push((pfn, order, owner));

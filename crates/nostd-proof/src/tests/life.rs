@@ -5,13 +5,13 @@ use crate::check::{Outcome, equal, error_of, holds, some};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use memplug_core::MemoryEvent::{GoingOffline, GoingOnline, Offline, Online};
 use memplug_core::units::{Bytes, NodeId, PageCount, Pfn};
 use memplug_core::{
     Action, AddRequest, Answer, BlockState, Hotplug, MemoryEvent, MemoryNotify, OfflineError,
     OfflineOptions, OnlineError, OnlineWord, PageError, PageRequest, RemoveError, Stays, Subject,
     Uevent, ZoneKind,
 };
-use memplug_core::MemoryEvent::{GoingOffline, GoingOnline, Offline, Online};
 
 pub fn a_block_lives_and_everyone_hears(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
@@ -21,8 +21,14 @@ pub fn a_block_lives_and_everyone_hears(bench: &mut Bench) -> Outcome {
     let added = machine.add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?;
     let block = added.blocks[0];
     equal(log.take(), [])?;
-    equal(machine.block(block).map(|b| b.state()), Some(BlockState::Offline))?;
-    equal(machine.block_counts(block).map(|c| c.total()), Some(PageCount::ZERO))?;
+    equal(
+        machine.block(block).map(|b| b.state()),
+        Some(BlockState::Offline),
+    )?;
+    equal(
+        machine.block_counts(block).map(|c| c.total()),
+        Some(PageCount::ZERO),
+    )?;
     let offline = machine.everything();
 
     let online = machine.online(block, Some(OnlineWord::Kernel))?;
@@ -35,7 +41,6 @@ pub fn a_block_lives_and_everyone_hears(bench: &mut Bench) -> Outcome {
     equal(error, OnlineError::NotOffline(block))?;
     let error = error_of(machine.remove(added.device))?;
     equal(error, RemoveError::NotOffline(block))?;
-    // The refused attempt to online it again left its word behind, so one more ends that.
     let report = machine.offline(block, &OfflineOptions::default())?;
     equal(log.take(), [("ear", GoingOffline), ("ear", Offline)])?;
     equal(report.notify, online.notify)?;
@@ -54,7 +59,9 @@ pub fn a_block_lives_and_everyone_hears(bench: &mut Bench) -> Outcome {
 
 pub fn higher_priorities_hear_first(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine.add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?.blocks[0];
+    let block = machine
+        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
+        .blocks[0];
     let log = Log::default();
     let _last = log.listen(&machine, "last", i32::MIN, None);
     let _second = log.listen(&machine, "second", 5, None);
@@ -73,7 +80,9 @@ pub fn higher_priorities_hear_first(bench: &mut Bench) -> Outcome {
 
 pub fn pages_come_with_online_and_not_before(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine.add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?.blocks[0];
+    let block = machine
+        .add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?
+        .blocks[0];
     let owner = machine.owner("taster", Arc::new(Stays))?;
     let inner = Arc::downgrade(&machine.hotplug);
     let got = Arc::new(AtomicU32::new(0));
@@ -87,7 +96,11 @@ pub fn pages_come_with_online_and_not_before(bench: &mut Bench) -> Outcome {
             Ok(pfn) if notice.notify.range().contains(pfn) => {
                 seen.fetch_or(notice.event.bits(), Ordering::Relaxed);
                 let freed = machine.free(pfn, request.wanted_order(), &owner);
-                if freed.is_ok() { Answer::Ok } else { Answer::Bad }
+                if freed.is_ok() {
+                    Answer::Ok
+                } else {
+                    Answer::Bad
+                }
             }
             Ok(_) => Answer::Bad,
             Err(PageError::NoMemory { .. }) => Answer::Ok,
@@ -98,7 +111,11 @@ pub fn pages_come_with_online_and_not_before(bench: &mut Bench) -> Outcome {
     machine.offline(block, &OfflineOptions::default())?;
     // Nothing at GoingOnline, a page at Online, and nothing from when it is isolated on.
     equal(got.load(Ordering::Relaxed), Online.bits())?;
-    let refusals = machine.subscribers().iter().map(|s| s.refusals).sum::<u64>();
+    let refusals = machine
+        .subscribers()
+        .iter()
+        .map(|s| s.refusals)
+        .sum::<u64>();
     equal(refusals, 0)
 }
 
@@ -137,12 +154,19 @@ pub fn nodes_come_and_go_with_their_memory(bench: &mut Bench) -> Outcome {
     let node = |get: fn(&memplug_core::Node) -> bool| machine.node(NODE1).is_some_and(|n| get(&n));
     holds(!node(|n| n.online), "a node without memory")?;
     let added = machine.add(&AddRequest::dimm(NODE1, Bytes::new(24 * MIB)))?;
-    holds(node(|n| n.online && !n.has_memory), "blocks, but offline ones")?;
+    holds(
+        node(|n| n.online && !n.has_memory),
+        "blocks, but offline ones",
+    )?;
     let [first, second, third] = added.blocks[..] else {
         return holds(false, "24 MiB are three blocks of 8");
     };
     let options = OfflineOptions::default();
-    let on = |block, word| machine.online(block, Some(word)).map(|r| changes(&r.notify));
+    let on = |block, word| {
+        machine
+            .online(block, Some(word))
+            .map(|r| changes(&r.notify))
+    };
     let off = |block| machine.offline(block, &options).map(|r| changes(&r.notify));
     equal(on(first, OnlineWord::Movable), Ok((None, Some(NODE1))))?;
     holds(node(|n| n.has_memory && !n.has_normal_memory), "movable")?;
@@ -194,6 +218,8 @@ pub fn added_blocks_come_online_by_themselves(bench: &mut Bench) -> Outcome {
     equal(state, BlockState::Offline)?;
     let movable = machine.zone_counts(NODE0, ZoneKind::Movable).total();
     equal(movable, PageCount::new(4096))?;
-    let start = some(machine.node(NODE0), "node 0")?.zone(ZoneKind::Movable).start;
+    let start = some(machine.node(NODE0), "node 0")?
+        .zone(ZoneKind::Movable)
+        .start;
     equal(start, Pfn::new(1 << 20))
 }

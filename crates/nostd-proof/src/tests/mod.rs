@@ -6,6 +6,7 @@
 //! the program, as an abort does, and the line of its test says so.
 
 mod frames;
+mod ground;
 mod life;
 mod moving;
 mod refusals;
@@ -31,6 +32,7 @@ macro_rules! table {
 }
 
 const TESTS: &[Test] = table! {
+    ground: bytes_go_where_they_should, chunks_do_not_overlap;
     units: sums_end_at_the_border, ranges_meet_in_the_frames_both_have,
         geometry_goes_both_ways, sizes_are_read_as_they_are_printed;
     frames: every_order_is_got_and_put, every_page_is_handed_out_once,
@@ -94,5 +96,7 @@ fn run(test: fn(&mut Bench) -> Outcome) -> Outcome {
 pub fn run_failed() {
     let passed = PASSED.load(Ordering::Relaxed);
     let left = TESTS.len().saturating_sub(passed + 1);
-    print(format_args!("{passed} passed, 1 failed, at most {left} not run\n"));
+    print(format_args!(
+        "{passed} passed, 1 failed, at most {left} not run\n"
+    ));
 }

@@ -34,7 +34,8 @@ impl Shelf {
     /// Where the items are, in order of items.
     fn places(&self) -> Vec<Pfn> {
         let frames = self.frames.lock();
-        let mut places: Vec<(usize, Pfn)> = frames.iter().map(|(&pfn, &item)| (item, pfn)).collect();
+        let mut places: Vec<(usize, Pfn)> =
+            frames.iter().map(|(&pfn, &item)| (item, pfn)).collect();
         places.sort_unstable();
         places.into_iter().map(|(_, pfn)| pfn).collect()
     }
@@ -66,7 +67,9 @@ impl PageOwner for Shelf {
 /// A machine with 16 MiB of boot memory on node 0 and one added block online on node 1.
 fn with_block(bench: &mut Bench, word: OnlineWord) -> Result<(Machine, BlockId), Failure> {
     let machine = bench.machine(two_nodes(16)?)?;
-    let block = machine.add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?.blocks[0];
+    let block = machine
+        .add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?
+        .blocks[0];
     machine.online(block, Some(word))?;
     Ok((machine, block))
 }
@@ -194,7 +197,10 @@ pub fn pinned_pages_are_named_at_the_deadline(bench: &mut Bench) -> Outcome {
     let _listening = log.listen(&machine, "ear", 0, None);
     let (before, pages) = (machine.everything(), machine.block_counts(block));
     for (outcome, reason) in [
-        (MoveOutcome::Pinned(Arc::from("dma")), Reason::Pinned(Arc::from("dma"))),
+        (
+            MoveOutcome::Pinned(Arc::from("dma")),
+            Reason::Pinned(Arc::from("dma")),
+        ),
         (MoveOutcome::Busy, Reason::Busy),
     ] {
         *shelf.instead.lock() = Some(outcome);
@@ -203,11 +209,17 @@ pub fn pinned_pages_are_named_at_the_deadline(bench: &mut Bench) -> Outcome {
         named(some(error.blockers(), "blockers")?, "shelf", &reason, 64)?;
         equal(log.take(), [("ear", GoingOffline), ("ear", CancelOffline)])?;
         equal(machine.everything(), before.clone())?;
-        equal(machine.block_counts(block).map(|c| c.allocated), pages.map(|c| c.allocated))?;
+        equal(
+            machine.block_counts(block).map(|c| c.allocated),
+            pages.map(|c| c.allocated),
+        )?;
         equal(shelf.places(), places.clone())?;
     }
     *shelf.instead.lock() = None;
-    equal(machine.offline(block, &deadline(50))?.moved, PageCount::new(64))
+    equal(
+        machine.offline(block, &deadline(50))?.moved,
+        PageCount::new(64),
+    )
 }
 
 pub fn without_room_pages_stay(bench: &mut Bench) -> Outcome {
@@ -220,10 +232,20 @@ pub fn without_room_pages_stay(bench: &mut Bench) -> Outcome {
     shelf.fill(&places);
     let error = error_of(machine.offline(block, &deadline(50)))?;
     // One chunk found room before the others had none.
-    named(some(error.blockers(), "blockers")?, "shelf", &Reason::NoRoom, 3 * 512)?;
-    let spare = machine.add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?.blocks[0];
+    named(
+        some(error.blockers(), "blockers")?,
+        "shelf",
+        &Reason::NoRoom,
+        3 * 512,
+    )?;
+    let spare = machine
+        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
+        .blocks[0];
     machine.online(spare, Some(OnlineWord::Movable))?;
-    equal(machine.offline(block, &deadline(50))?.moved, PageCount::new(3 * 512))?;
+    equal(
+        machine.offline(block, &deadline(50))?.moved,
+        PageCount::new(3 * 512),
+    )?;
     equal(shelf.places().len(), places.len())
 }
 
@@ -264,9 +286,16 @@ pub fn a_plan_tells_and_changes_nothing(bench: &mut Bench) -> Outcome {
     let _listening = log.listen(&machine, "ear", 0, None);
     let plan = machine.plan_offline(block, TargetPolicy::LeaveNode)?;
     let counts = (plan.to_move, plan.to_release, plan.room);
-    equal(counts, (PageCount::new(10), PageCount::new(20), PageCount::new(4096)))?;
+    equal(
+        counts,
+        (PageCount::new(10), PageCount::new(20), PageCount::new(4096)),
+    )?;
     named(&plan.blockers, "shelf", &Reason::Unmovable, 1)?;
-    let first = plan.blockers.iter().next().map(|blocker| blocker.range.start());
+    let first = plan
+        .blockers
+        .iter()
+        .next()
+        .map(|blocker| blocker.range.start());
     equal(first, Some(stays))?;
     equal(log.take(), [])?;
     equal(machine.everything(), before)?;

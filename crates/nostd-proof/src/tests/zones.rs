@@ -58,7 +58,9 @@ fn zone_of(machine: &Machine, block: BlockId) -> Result<ZoneKind, Failure> {
 
 pub fn zones_stay_in_one_piece(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let blocks = machine.add(&AddRequest::dimm(NODE0, Bytes::new(56 * MIB)))?.blocks;
+    let blocks = machine
+        .add(&AddRequest::dimm(NODE0, Bytes::new(56 * MIB)))?
+        .blocks;
     let [kernel, inside, end, undecided, movable, within, last] = blocks[..] else {
         return Err(Failure::here("56 MiB are seven blocks of 8"));
     };
@@ -81,12 +83,17 @@ pub fn zones_stay_in_one_piece(bench: &mut Bench) -> Outcome {
     let both = [ZoneKind::Movable, ZoneKind::Normal];
     equal(machine.valid_zones(undecided), Some(both.into()))?;
     equal(zone_of(&machine, undecided)?, ZoneKind::Movable)?;
-    equal(machine.valid_zones(undecided), Some([ZoneKind::Movable].into()))
+    equal(
+        machine.valid_zones(undecided),
+        Some([ZoneKind::Movable].into()),
+    )
 }
 
 pub fn words_decide_and_stick(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine.add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?.blocks[0];
+    let block = machine
+        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
+        .blocks[0];
     let options = OfflineOptions::default();
     for (word, zone) in [
         (OnlineWord::Movable, ZoneKind::Movable),
@@ -97,7 +104,10 @@ pub fn words_decide_and_stick(bench: &mut Bench) -> Outcome {
     }
     // A word that came too late is used by the next attempt that brings none, once.
     machine.online(block, Some(OnlineWord::Kernel))?;
-    equal(machine.online(block, Some(OnlineWord::Movable)).is_err(), true)?;
+    equal(
+        machine.online(block, Some(OnlineWord::Movable)).is_err(),
+        true,
+    )?;
     for zone in [ZoneKind::Movable, ZoneKind::Normal] {
         machine.offline(block, &options)?;
         equal(machine.online(block, None)?.zone, zone)?;

@@ -1,4 +1,5 @@
 //! Tests of the arena, with real memory.
+// UNSAFETY: the tests look at memory through raw addresses, and copies are unsafe to call.
 
 use super::{Access, Arena, ArenaError};
 use crate::sys::scratch::{held, permissions, read, write};

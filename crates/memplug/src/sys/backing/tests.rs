@@ -79,6 +79,10 @@ fn lives(kind: BackingKind) {
     assert_eq!(held(&arena, LEN, LEN), 0);
     backing.commit_now(place, 0..LEN).expect("memory");
     assert!(
+        allocated() >= LEN,
+        "all is set aside before anything is touched"
+    );
+    assert!(
         read(&arena, LEN, pattern.len())
             .iter()
             .all(|byte| *byte == 0),
@@ -236,4 +240,15 @@ fn dax_memory_stays() {
     );
     assert_eq!(read(&arena, 0, 5), b"stays");
     assert_eq!(backing.allocated_bytes(place), Ok(4 * MIB));
+}
+
+/// The second way to commit, for file systems that cannot allocate ahead, does the same.
+#[test]
+fn populating_sets_memory_aside() {
+    let arena = arena();
+    let (backing, place) = mapped(&arena, BackingKind::Memfd);
+    assert_eq!(super::populate(place, 2 * MIB..4 * MIB), Ok(()));
+    let counted = backing.allocated_bytes(place).expect("a count");
+    assert!((2 * MIB..LEN).contains(&counted), "{counted}");
+    assert_eq!(held(&arena, LEN + 2 * MIB, 2 * MIB), 2 * MIB);
 }

@@ -1,0 +1,303 @@
+//! Pages that move while their block goes: contents survive, holders are asked, whoever will not
+//! move is named.
+
+use memplug::{
+    BlockId, Bytes, Machine, NodeId, OfflineError, OfflineOptions, OnlineWord, Page, PageRequest,
+    Pfn, Pool, Reason, Relocate, Relocation, TargetPolicy,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+const BLOCK: Bytes = Bytes::new(2 << 20);
+
+/// A holder of numbered pages.
+#[derive(Default)]
+struct Shelf {
+    pages: Mutex<BTreeMap<u32, Page>>,
+    pinned: Mutex<Option<Pfn>>,
+}
+
+impl Shelf {
+    fn pages(&self) -> MutexGuard<'_, BTreeMap<u32, Page>> {
+        self.pages.lock().expect("no panics in here")
+    }
+}
+
+impl Relocate for Shelf {
+    fn relocate(&self, moves: &mut [Relocation<'_>]) {
+        for step in moves {
+            if *self.pinned.lock().expect("no panics in here") == Some(step.from()) {
+                step.pinned("dma of card 3");
+                continue;
+            }
+            match self
+                .pages()
+                .values_mut()
+                .find(|page| page.pfn() == step.from())
+            {
+                Some(page) => step.move_page(page).expect("the very page"),
+                None => step.gone(),
+            }
+        }
+    }
+}
+
+fn machine() -> Machine {
+    Machine::builder()
+        .nodes(2)
+        .block_size(BLOCK)
+        .build()
+        .expect("machine")
+}
+
+fn shelf(machine: &Machine) -> (Arc<Shelf>, Pool) {
+    let shelf = Arc::new(Shelf::default());
+    let holder: Weak<dyn Relocate> = Arc::<Shelf>::downgrade(&shelf);
+    let pool = machine.movable_pool("shelf", holder).expect("pool");
+    (shelf, pool)
+}
+
+fn plug(machine: &Machine, node: u16, blocks: u64) -> Vec<BlockId> {
+    let size = Bytes::new(BLOCK.get() * blocks);
+    machine
+        .plug(NodeId::new(node), size, OnlineWord::Movable)
+        .expect("plug")
+        .blocks
+}
+
+fn short() -> OfflineOptions {
+    OfflineOptions {
+        deadline: Some(Duration::from_millis(20)),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn contents_survive_and_pages_leave_the_node() {
+    let machine = machine();
+    plug(&machine, 0, 4);
+    let blocks = plug(&machine, 1, 1);
+    let (shelf, pool) = shelf(&machine);
+    for i in 0..512u32 {
+        let mut page = pool.page_on(NodeId::new(1)).expect("page");
+        page.chunks_exact_mut(4)
+            .for_each(|word| word.copy_from_slice(&i.to_le_bytes()));
+        shelf.pages().insert(i, page);
+    }
+    let report = machine
+        .offline(blocks[0], &OfflineOptions::default())
+        .expect("offline");
+    assert_eq!(report.moved.get(), 512);
+    for (i, page) in shelf.pages().iter() {
+        assert!(
+            page.chunks_exact(4).all(|word| word == i.to_le_bytes()),
+            "page {i}"
+        );
+        assert!(
+            page.pfn().get() < (4 << 30 >> 12) + 4 * 512,
+            "page {i} is on node 0 now"
+        );
+    }
+}
+
+#[test]
+fn a_notice_says_where_the_memory_is() {
+    let machine = machine();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let list = seen.clone();
+    let _registration = machine.subscribe("where", 0, move |notice| {
+        list.lock()
+            .expect("no panics in here")
+            .push((notice.node.get(), notice.zone));
+        memplug::Answer::Ok
+    });
+    let blocks = plug(&machine, 1, 2);
+    machine.offline(blocks[1], &short()).expect("offline");
+    let expected = vec![(1, memplug::ZoneKind::Movable); 6];
+    assert_eq!(*seen.lock().expect("no panics in here"), expected);
+}
+
+#[test]
+fn a_pinned_page_is_named_and_nothing_changes() {
+    let machine = machine();
+    plug(&machine, 0, 1);
+    let blocks = plug(&machine, 1, 1);
+    let (shelf, pool) = shelf(&machine);
+    let page = pool.page_on(NodeId::new(1)).expect("page");
+    let pfn = page.pfn();
+    *shelf.pinned.lock().expect("no panics in here") = Some(pfn);
+    shelf.pages().insert(0, page);
+    let before = machine.view();
+    let error = machine.offline(blocks[0], &short()).expect_err("pinned");
+    let OfflineError::Deadline { blockers, .. } = &error else {
+        panic!("{error}")
+    };
+    let blocker = blockers.iter().next().expect("named");
+    assert_eq!(blocker.range.start(), pfn);
+    assert_eq!(&*blocker.owner_name, "shelf");
+    assert_eq!(blocker.reason, Reason::Pinned("dma of card 3".into()));
+    assert_eq!(machine.view(), before);
+    *shelf.pinned.lock().expect("no panics in here") = None;
+    machine.offline(blocks[0], &short()).expect("unpinned");
+    assert_ne!(shelf.pages()[&0].pfn(), pfn);
+}
+
+#[test]
+fn no_room_is_named_and_another_policy_finds_some() {
+    let machine = machine();
+    plug(&machine, 0, 1);
+    let blocks = plug(&machine, 1, 2);
+    let (shelf, pool) = shelf(&machine);
+    for i in 0..1024u32 {
+        let node = NodeId::new((i % 2) as u16);
+        if let Ok(page) = pool.page(&PageRequest::movable(node).only_node()) {
+            shelf.pages().insert(i, page);
+        }
+    }
+    let full = blocks
+        .iter()
+        .copied()
+        .find(|&id| {
+            machine
+                .hotplug()
+                .block_counts(id)
+                .expect("there")
+                .allocated
+                .get()
+                == 512
+        })
+        .expect("node 1 has one full block");
+    let error = machine.offline(full, &short()).expect_err("node 0 is full");
+    let blockers = error.blockers().expect("named");
+    assert_eq!(blockers.pages().get(), 512);
+    assert!(
+        blockers
+            .iter()
+            .all(|blocker| blocker.reason == Reason::NoRoom),
+        "{blockers}"
+    );
+    let stay = OfflineOptions {
+        target: TargetPolicy::SameNodeFirst,
+        ..short()
+    };
+    machine
+        .offline(full, &stay)
+        .expect("the other block of node 1 has room");
+    assert_eq!(machine.hotplug().audit(), []);
+}
+
+#[test]
+fn a_holder_that_is_gone_leaves_no_pages_behind() {
+    let machine = machine();
+    let blocks = plug(&machine, 1, 1);
+    let (shelf, pool) = shelf(&machine);
+    shelf
+        .pages()
+        .insert(0, pool.page_on(NodeId::new(1)).expect("page"));
+    drop(shelf);
+    machine.offline(blocks[0], &short()).expect("empty");
+}
+
+#[test]
+fn a_page_of_another_machine_is_not_taken() {
+    struct Wrong(Mutex<Page>, Mutex<bool>);
+    impl Relocate for Wrong {
+        fn relocate(&self, moves: &mut [Relocation<'_>]) {
+            let mut page = self.0.lock().expect("no panics in here");
+            let pfn = page.pfn();
+            for step in moves {
+                let refused = step.move_page(&mut page).is_err();
+                *self.1.lock().expect("no panics in here") = refused;
+                assert_eq!(page.pfn(), pfn);
+            }
+        }
+    }
+    let (here, there) = (machine(), machine());
+    let blocks = plug(&here, 1, 1);
+    plug(&here, 0, 1);
+    plug(&there, 1, 1);
+    let other = there.pool("other").expect("pool");
+    let page = other
+        .page(&PageRequest::movable(NodeId::new(1)))
+        .expect("page");
+    let wrong = Arc::new(Wrong(Mutex::new(page), Mutex::new(false)));
+    let holder: Weak<dyn Relocate> = Arc::<Wrong>::downgrade(&wrong);
+    let pool = here.movable_pool("wrong", holder).expect("pool");
+    let mine = pool.page_on(NodeId::new(1)).expect("page");
+    assert_eq!(
+        mine.pfn(),
+        wrong.0.lock().expect("no panics in here").pfn(),
+        "the same number"
+    );
+    let error = here
+        .offline(blocks[0], &short())
+        .expect_err("nobody moved it");
+    assert!(
+        error
+            .blockers()
+            .is_some_and(|blockers| blockers.pages().get() == 1)
+    );
+    assert!(*wrong.1.lock().expect("no panics in here"));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Write { key: u32, byte: u8 },
+    Drop { key: u32 },
+    Offline { block: usize },
+    Online { block: usize },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0u32..600, any::<u8>()).prop_map(|(key, byte)| Op::Write { key, byte }),
+        2 => (0u32..600).prop_map(|key| Op::Drop { key }),
+        1 => (0usize..4).prop_map(|block| Op::Offline { block }),
+        1 => (0usize..4).prop_map(|block| Op::Online { block }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Pages against a plain copy of what was written to them.
+    #[test]
+    fn whatever_moves_the_bytes_stay(ops in prop::collection::vec(op(), 1..200)) {
+        let machine = machine();
+        let mut blocks = plug(&machine, 0, 2);
+        blocks.extend(plug(&machine, 1, 2));
+        let (shelf, pool) = shelf(&machine);
+        let mut copy: BTreeMap<u32, u8> = BTreeMap::new();
+        for op in ops {
+            match op {
+                Op::Write { key, byte } => {
+                    let node = NodeId::new((key % 2) as u16);
+                    if !shelf.pages().contains_key(&key) {
+                        let Ok(page) = pool.page_on(node) else { continue };
+                        shelf.pages().insert(key, page);
+                    }
+                    if let Some(page) = shelf.pages().get_mut(&key) {
+                        page.fill(byte);
+                    }
+                    copy.insert(key, byte);
+                }
+                Op::Drop { key } => {
+                    shelf.pages().remove(&key);
+                    copy.remove(&key);
+                }
+                Op::Offline { block } => { let _ = machine.offline(blocks[block], &short()); }
+                Op::Online { block } => {
+                    let _ = machine.online(blocks[block], Some(OnlineWord::Movable));
+                }
+            }
+            let violations = machine.hotplug().audit();
+            prop_assert!(violations.is_empty(), "{violations:?}");
+        }
+        prop_assert_eq!(shelf.pages().len(), copy.len());
+        for (key, page) in shelf.pages().iter() {
+            prop_assert!(page.iter().all(|byte| byte == &copy[key]), "page {}", key);
+        }
+    }
+}
