@@ -25,6 +25,8 @@ pub struct Config {
     pub no_std: NoStd,
     pub errors: Errors,
     pub size: Size,
+    /// A path or call to the places (files or folders) that may write it.
+    pub only_in: BTreeMap<String, Vec<String>>,
 }
 
 /// The modules of one crate, lowest rank first.

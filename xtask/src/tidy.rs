@@ -13,6 +13,7 @@ mod layers;
 mod modules;
 mod names;
 mod no_std;
+mod only_in;
 mod size;
 mod sync;
 mod unsafe_code;
@@ -61,13 +62,14 @@ impl fmt::Display for Violation {
 /// A rule.
 type Rule = fn(&Project) -> Vec<Violation>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     layers::check,
     modules::check,
     head::check,
     unsafe_code::check,
     sync::check,
     no_std::check,
+    only_in::check,
     names::check,
     size::check,
     invariants::check,

@@ -121,8 +121,13 @@ impl Hotplug {
             })
             .collect();
         self.boot_frames(range, geometry, &parts)?;
-        let mut nodes: Vec<NodeId> = parts.iter().map(|part| part.0).collect();
-        nodes.dedup();
+        let mut nodes: Vec<NodeId> = Vec::new();
+        for &(node, _, _) in &parts {
+            // A node may come back behind another.
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
         let present = parts.iter().map(|part| part.2.count().get()).sum();
         let mut block = Block::booted(id, nodes, PageCount::new(present));
         let zone = parts.first().map(|part| (part.0, part.1));

@@ -19,8 +19,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use memplug_frame::sync::{AtomicBool, Ordering};
-use memplug_frame::{Allocation, MigrateType, Request, RequestKey, Reserves, ZoneId};
-use memplug_units::{NodeId, OwnerId, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};
+use memplug_frame::{Allocation, Class, MigrateType, Request, RequestKey, Reserves, ZoneId};
+use memplug_units::{NodeId, Order, OwnerId, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};
 
 /// Where pages of a block that goes are to be put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -98,8 +98,11 @@ pub(crate) struct Emptied {
     pub(crate) rounds: u32,
 }
 
-/// The request key of migration targets: no ordinary request has bit 15 set.
+/// Marks the request keys of migration targets: no ordinary request has bit 15 set. What else
+/// decides the zones of a target stands in the bits between it and the node.
 const TARGET_KEY: u16 = 1 << 15;
+const KERNEL_BIT: u16 = 1 << 10;
+const POLICY_SHIFT: u32 = 11;
 
 struct Migration<'h> {
     machine: &'h Hotplug,
@@ -112,6 +115,8 @@ struct Migration<'h> {
     round: u32,
     /// Why chunks stayed in this round.
     stayed: Vec<(Allocation, Reason)>,
+    /// The smallest order for which no target was found in this round.
+    no_room: Option<Order>,
 }
 
 impl Hotplug {
@@ -134,6 +139,7 @@ impl Hotplug {
             moved: PageCount::ZERO,
             round: 0,
             stayed: Vec::new(),
+            no_room: None,
         };
         loop {
             if options
@@ -167,6 +173,7 @@ impl Migration<'_> {
     /// Tries every chunk once.
     fn run_round(&mut self) {
         self.stayed.clear();
+        self.no_room = None;
         let mut found = Vec::new();
         let pageblocks = self.range.count().get() / PAGEBLOCK_PAGES;
         for at in 0..pageblocks {
@@ -197,18 +204,7 @@ impl Migration<'_> {
         let mut moves = Vec::with_capacity(batch.len());
         let mut offered = Vec::with_capacity(batch.len());
         for chunk in batch {
-            let request = Request {
-                class: chunk.class,
-                key: RequestKey::new(TARGET_KEY | self.node.get()),
-                zones: &zones,
-                reserves: Reserves::Keep,
-            };
-            let cpu = self.machine.txn_cpu();
-            let frames = self.machine.frames();
-            let target = frames
-                .get_cached(cpu, chunk.class, request.key)
-                .or_else(|| frames.get(cpu, &request).ok());
-            match target {
+            match self.get_target(chunk.class, &zones) {
                 Some(to) => {
                     let order = chunk.class.order();
                     let outcome = MoveOutcome::Untouched;
@@ -233,6 +229,36 @@ impl Migration<'_> {
         for (chunk, done) in offered.iter().zip(moves) {
             self.settle(chunk, done);
         }
+    }
+
+    /// A frame for a chunk of this class, if there is room for it.
+    fn get_target(&mut self, class: Class, zones: &[ZoneId]) -> Option<Pfn> {
+        // Looking in vain is dear, and takes everybody's reservations away: once a round.
+        if self.no_room.is_some_and(|order| class.order() >= order) {
+            return None;
+        }
+        let request = Request {
+            class,
+            key: self.target_key(),
+            zones,
+            reserves: Reserves::Keep,
+        };
+        let cpu = self.machine.txn_cpu();
+        let frames = self.machine.frames();
+        let target = frames
+            .get_cached(cpu, class, request.key)
+            .or_else(|| frames.get(cpu, &request).ok());
+        if target.is_none() {
+            self.no_room = Some(class.order());
+        }
+        target
+    }
+
+    /// Equal keys mean equal zones: everything that decides the targets is in it.
+    fn target_key(&self) -> RequestKey {
+        let kernel = if self.kind.is_kernel() { KERNEL_BIT } else { 0 };
+        let policy = (self.target as u16) << POLICY_SHIFT;
+        RequestKey::new(TARGET_KEY | policy | kernel | self.node.get())
     }
 
     /// Frees what a move left over: the old frame, or the target.

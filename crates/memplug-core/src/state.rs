@@ -132,11 +132,27 @@ impl State {
             let here = online && block.nodes.contains(&node);
             match block.zone {
                 Some(zone) if here && zone == kind => range.intersection(span),
-                // A boot block of several zones counts for each.
-                None if here && block.boot => range.intersection(span),
+                None if here && block.boot => {
+                    let part = self.boot_part(geometry, node, kind, range)?;
+                    part.intersection(span)
+                }
                 _ => None,
             }
         })
+    }
+
+    /// From the first to the last page that a boot block of several zones has in one of them.
+    fn boot_part(
+        &self,
+        geometry: &Geometry,
+        node: NodeId,
+        kind: ZoneKind,
+        block: PfnRange,
+    ) -> Option<PfnRange> {
+        let pieces = self.boot.iter().filter(|(at, _)| *at == node);
+        let parts = pieces
+            .filter_map(|(_, piece)| kind.part_of(piece.intersection(block)?, geometry));
+        parts.reduce(|first, last| PfnRange::between(first.start(), last.end()))
     }
 
     /// The devices' and boot blocks' claim on a range.

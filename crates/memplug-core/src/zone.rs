@@ -56,6 +56,20 @@ impl ZoneKind {
         }
     }
 
+    /// The frames of `range` whose addresses are of this kind.
+    pub(crate) fn part_of(self, range: PfnRange, geometry: &Geometry) -> Option<PfnRange> {
+        let (mut at, mut part) = (range.start(), None);
+        while at < range.end() {
+            let (kind, border) = Self::of_address(at, geometry);
+            let end = border.map_or(range.end(), |border| border.min(range.end()));
+            if kind == self {
+                part = Some(PfnRange::between(at, end));
+            }
+            at = end;
+        }
+        part
+    }
+
     /// The allocator's number of this zone on a node.
     pub fn on(self, node: NodeId) -> ZoneId {
         ZoneId::new(node.get() * KINDS + self as u16)

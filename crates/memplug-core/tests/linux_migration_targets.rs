@@ -5,8 +5,8 @@
 mod harness;
 
 use harness::hogs::Hog;
-use harness::{BLOCK, Lab, block, for_ever, like_linux, node};
-use memplug_core::units::{Bytes, Order};
+use harness::{BLOCK, Lab, block, for_ever, like_linux, node, pfns};
+use memplug_core::units::{Bytes, Order, Pfn};
 use memplug_core::{
     BootMemory, MachineConfig, OfflineError, OfflineOptions, PageRequest, Reason, TargetPolicy,
     ZoneKind,
@@ -133,7 +133,8 @@ memory35/state <- online_movable : rc=0
     assert_eq!(lab.audit(), [""; 0]);
 }
 
-/// The same after a change of the caller's wish.
+/// The same when the caller wishes another target: what was found on the same node is not used
+/// for pages that must leave it.
 #[test]
 fn each_offline_has_its_own_targets() {
     let mut lab = Lab::new(2);
@@ -147,16 +148,28 @@ $ w online_movable memory34/state
 memory34/state <- online_movable : rc=0
 ",
     );
-    let hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
+    let mut hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
     let stay = OfflineOptions {
         target: TargetPolicy::SameNodeFirst,
         ..for_ever()
     };
     lab.machine.offline(block(32), &stay).expect("room in 33");
     assert_eq!(hog.in_block(&lab.machine, 33), 256);
-    lab.machine.offline(block(33), &for_ever()).expect("room on node 0");
-    assert_eq!(hog.nodes(&lab.machine), " node0=256");
+    // The next pages shall lie in 34, though 33 has room.
+    let frames = lab.machine.frames();
+    let free = |pfn: &Pfn| frames.range_counts(pfns(pfn.get(), 512)).free.get() == 512;
+    let closed: Vec<Pfn> = (0..64)
+        .map(|i| Pfn::new(33 * 32768 + i * 512))
+        .filter(free)
+        .collect();
+    closed.iter().for_each(|&pfn| frames.isolate(pfn).expect("online"));
+    hog.grow(&lab.machine, PageRequest::movable(node(1)).only_node(), 1);
+    closed.iter().for_each(|&pfn| frames.unisolate(pfn));
+    assert_eq!(hog.in_block(&lab.machine, 34), 256);
+    lab.machine.offline(block(34), &for_ever()).expect("room on node 0");
+    assert_eq!(hog.nodes(&lab.machine), " node0=256 node1=256");
     hog.free(&lab.machine);
+    assert_eq!(lab.audit(), [""; 0]);
 }
 
 /// A machine of one node: other blocks of it.

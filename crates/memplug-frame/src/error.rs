@@ -1,4 +1,7 @@
 //! What can go wrong, one enum an operation.
+//!
+//! Operands are inside; a message is one line, the cause and then the remedy. After an error
+//! nothing has changed.
 
 use memplug_units::{Order, OwnerId, PageCount, Pfn, PfnRange};
 

@@ -1,4 +1,7 @@
 //! Plugs 1 GiB, uses it, refuses to give it back once, and unplugs it.
+//!
+//! `cargo run -p memplug --example plug` prints the events with their arguments, what the system
+//! holds for the device, and the refusal.
 
 use memplug::{Answer, Bytes, Machine, MemoryEvent, NodeId, OfflineOptions, OnlineWord};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,6 @@
 //! What can go wrong above the core: making a machine, plugging, getting pages.
+//!
+//! What the core and the system-call edge say is passed on as it is.
 
 use memplug_core::{AddError, MachineError, OnlineError, OwnerError, PageError, PlatformError};
 use memplug_units::{BlockId, Bytes, GeometryError};

@@ -68,3 +68,8 @@ pub use memplug_units::{
     BlockId, Bytes, DeviceId, Geometry, GeometryError, NodeId, Order, PageCount, ParseBytesError,
     Pfn, PfnRange,
 };
+
+/// The README's program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

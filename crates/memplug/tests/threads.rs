@@ -1,4 +1,5 @@
 //! Many threads use pages while blocks come and go; transactions take turns.
+//! Pages live in slots, each behind its own lock; the mover only tries the locks.
 
 use memplug::{
     Answer, Bytes, Machine, MemoryEvent, NodeId, OfflineError, OfflineOptions, OnlineWord, Page,

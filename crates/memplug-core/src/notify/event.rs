@@ -1,4 +1,7 @@
 //! The six events and what comes with them.
+//!
+//! Names and bit values are Linux's. All events of one attempt carry the same argument, so a
+//! cancellation may name a node though no mask changed.
 
 use core::fmt;
 use memplug_units::{NodeId, PageCount, Pfn, PfnRange};

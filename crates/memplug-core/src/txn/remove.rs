@@ -141,10 +141,10 @@ fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
     machine.with_state_mut(|state| {
         state.devices.remove(&device.id);
         let group = device.group.filter(|id| {
-            state
-                .groups
-                .get(id)
-                .is_some_and(|g| matches!(g.kind, GroupKind::Static { .. }))
+            // Other devices may have joined it: it goes with the last.
+            let used = state.blocks.values().any(|b| b.group == Some(*id));
+            let group = state.groups.get(id).filter(|_| !used);
+            group.is_some_and(|g| matches!(g.kind, GroupKind::Static { .. }))
         });
         group.map(|id| state.groups.remove(&id))
     });

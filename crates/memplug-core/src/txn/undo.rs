@@ -1,4 +1,5 @@
 //! The steps of the undo log. Each is the reverse of one thing a stage did; none can fail.
+//! Steps are data, not closures, so that a log can be read and its order checked.
 
 use super::Txn;
 use crate::block::{BlockEvent, MapChunk};

@@ -30,9 +30,11 @@ impl Model {
         if movable { ZoneKind::Movable } else { kernel }
     }
 
-    /// The zones to show for a block, the default first.
-    pub(crate) fn valid_zones(&self, id: BlockId) -> Vec<ZoneKind> {
-        let block = &self.blocks[&id];
+    /// The zones to show for a block, the default first; none for a block that is not there.
+    pub fn valid_zones(&self, id: BlockId) -> Vec<ZoneKind> {
+        let Some(block) = self.blocks.get(&id) else {
+            return Vec::new();
+        };
         if block.online {
             return block.zone.into_iter().collect();
         }

@@ -31,7 +31,7 @@ pub(crate) struct Piece {
 /// What is known of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// Ascending, without repetitions.
+    /// In the order in which they begin in it.
     pub(crate) nodes: Vec<NodeId>,
     /// Its boot memory; empty for a hot-added block.
     pub(crate) pieces: Vec<Piece>,

@@ -73,7 +73,7 @@ impl Model {
 
     /// Pages of memory map that the machine itself must provide for a device of so many blocks,
     /// and pages at its start that the device keeps for its own.
-    pub(crate) fn map_of(&self, request: &AddRequest, blocks: u64) -> (u64, u64) {
+    pub fn map_of(&self, request: &AddRequest, blocks: u64) -> (u64, u64) {
         let pages = self.block_pages().div_ceil(FRAMES_PER_MAP_PAGE);
         let fits = pages % 512 == 0 && pages < self.block_pages();
         let own = self.maps == MemoryMap::OnMemory && request.own_map && blocks == 1 && fits;
@@ -124,7 +124,7 @@ impl Model {
     }
 
     /// A number of a group was given out in vain: its device was not added after all.
-    pub(crate) fn did_waste_group(&mut self) {
+    pub fn did_waste_group(&mut self) {
         self.next_group += 1;
     }
 
@@ -233,8 +233,13 @@ impl Model {
         self.auto_online = word;
     }
 
+    /// What happens to added blocks.
+    pub fn auto_online(&self) -> Option<OnlineWord> {
+        self.auto_online
+    }
+
     /// The blocks of a device, ascending.
-    pub(crate) fn blocks_of(&self, device: DeviceId) -> Vec<BlockId> {
+    pub fn blocks_of(&self, device: DeviceId) -> Vec<BlockId> {
         let device = self.devices.get(&device);
         device.map_or(Vec::new(), |device| {
             self.geometry.blocks_in(device.range).collect()
