@@ -7,7 +7,7 @@
 //! begin a transaction, which answers `Busy`.
 
 use crate::block::{Block, BlockState};
-use crate::blockers::{Blockers, Reason};
+use crate::blockers::{Blocker, Blockers, Reason};
 use crate::boot;
 use crate::config::MachineConfig;
 use crate::error::{AddError, MachineError, OfflineError, OnlineError, RemoveError};
@@ -30,7 +30,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{AtomicBool, Mutex};
 use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
-use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount};
+use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount, Pfn, PfnRange};
 
 /// Everything there is to see of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Hotplug {
             .geometry()
             .block_range(id)
             .ok_or(OfflineError::NoSuchBlock(id))?;
-        let (node, kind) = self.with_state(|state| {
+        let (node, kind, own_map) = self.with_state(|state| {
             let block = state.blocks.get(&id).ok_or(OfflineError::NoSuchBlock(id))?;
             if block.state() != BlockState::Online {
                 return Err(OfflineError::NotOnline(id));
@@ -202,15 +202,33 @@ impl Hotplug {
             if block.present < range.count() {
                 return Err(OfflineError::Holes(id));
             }
-            Ok((block.node(), kind))
+            Ok((block.node(), kind, block.own_map))
         })?;
+        let usable = Pfn::new(range.start().get() + own_map.get());
         let mut plan = OfflinePlan {
             block: id,
             to_move: PageCount::ZERO,
             to_release: PageCount::ZERO,
             room: PageCount::ZERO,
-            blockers: self.unmovable_in(range, kind.is_kernel()),
+            blockers: Blockers::default(),
         };
+        self.plan_pages(PfnRange::between(usable, range.end()), kind, &mut plan);
+        let same_range = self.frames.range_counts(range).free_and_cached();
+        for zone in self.target_zones(node, kind, target) {
+            let mut free = self.frames.zone_counts(zone).free_and_cached();
+            if zone == kind.on(node) {
+                free = free.saturating_sub(same_range);
+            }
+            plan.room = plan.room.saturating_add(free);
+        }
+        Ok(plan)
+    }
+
+    /// What lies in the range: what must move, what is promised, and what stands in the way.
+    fn plan_pages(&self, range: PfnRange, kind: ZoneKind, plan: &mut OfflinePlan) {
+        let unmovable = self.unmovable_in(range, kind.is_kernel());
+        let mut blockers: Vec<Blocker> = unmovable.iter().cloned().collect();
+        blockers.extend(self.isolated_in(range));
         let mut found = Vec::new();
         self.frames.allocations(range, usize::MAX, &mut found);
         for chunk in found {
@@ -229,23 +247,15 @@ impl Hotplug {
                         Some(MoveOutcome::Pinned(by)) => Some(Reason::Pinned(by)),
                         Some(_) => None,
                     };
-                    if let Some(reason) = reason {
-                        plan.blockers
-                            .push(self.blocker(chunk.range(), owner, reason));
-                    }
+                    blockers.extend(reason.map(|why| self.blocker(chunk.range(), owner, why)));
                 }
                 MigrateType::Unmovable | MigrateType::Reclaimable => {}
             }
         }
-        let same_range = self.frames.range_counts(range).free_and_cached();
-        for zone in self.target_zones(node, kind, target) {
-            let mut free = self.frames.zone_counts(zone).free_and_cached();
-            if zone == kind.on(node) {
-                free = free.saturating_sub(same_range);
-            }
-            plan.room = plan.room.saturating_add(free);
+        blockers.sort_by_key(|blocker| blocker.range.start());
+        for blocker in blockers {
+            plan.blockers.push(blocker);
         }
-        Ok(plan)
     }
 
     // Who is told, and who holds pages.

@@ -7,6 +7,7 @@
 
 use crate::blockers::{Blocker, Blockers, Reason};
 use crate::machine::Hotplug;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::{Allocation, Class, IsolateError, MigrateType, RESERVED};
 use memplug_units::{OwnerId, PAGEBLOCK_PAGES, Pfn, PfnRange};
@@ -33,9 +34,8 @@ impl Hotplug {
                     pageblocks(range)
                         .take(done)
                         .for_each(|pfn| self.frames().unisolate(pfn));
-                    let pageblock = PfnRange::between(pfn, Pfn::new(pfn.get() + PAGEBLOCK_PAGES));
                     let mut blockers = Blockers::default();
-                    blockers.push(self.blocker(pageblock, RESERVED, Reason::Isolated));
+                    blockers.push(self.isolated(pfn));
                     return Err(blockers);
                 }
             }
@@ -76,6 +76,23 @@ impl Hotplug {
             }
         }
         blockers
+    }
+
+    /// The pageblocks of a range that somebody has isolated.
+    pub(crate) fn isolated_in(&self, range: PfnRange) -> impl Iterator<Item = Blocker> {
+        pageblocks(range)
+            .filter(|&pfn| self.frames().is_isolated(pfn))
+            .map(|pfn| self.isolated(pfn))
+    }
+
+    fn isolated(&self, pfn: Pfn) -> Blocker {
+        // Isolation bears no name, and is not what is reserved at boot either.
+        Blocker {
+            range: PfnRange::between(pfn, Pfn::new(pfn.get() + PAGEBLOCK_PAGES)),
+            owner: RESERVED,
+            owner_name: Arc::from("another operation"),
+            reason: Reason::Isolated,
+        }
     }
 
     pub(crate) fn blocker(&self, range: PfnRange, owner: OwnerId, reason: Reason) -> Blocker {

@@ -139,12 +139,11 @@ fn needed(state: &State, geometry: &Geometry, block: &Block, range: PfnRange) ->
         Some((_, GroupKind::Dynamic { unit })) => {
             let size = unit.get().max(1);
             let first = range.start().get() / size * size;
-            let end = Pfn::new(first.saturating_add(size));
+            let last = Pfn::new(first.saturating_add(size - 1));
+            let unit_blocks = geometry.block_of(Pfn::new(first))..=geometry.block_of(last);
             let mut online = PageCount::ZERO;
-            for id in geometry.blocks_in(PfnRange::between(Pfn::new(first), end)) {
-                let Some(other) = state.blocks.get(&id) else {
-                    continue;
-                };
+            // What is there, not what could be: a unit may be as large as somebody says.
+            for (_, other) in state.blocks.range(unit_blocks) {
                 match other.zone {
                     Some(ZoneKind::Movable) => online = online.saturating_add(other.present),
                     Some(_) => return None,

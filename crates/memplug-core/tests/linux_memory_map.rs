@@ -190,7 +190,7 @@ fn without_memory_for_the_map_nothing_is_added() {
         ..MachineConfig::default()
     });
     let owner = lab.machine.owner("filler", Arc::new(Stays)).expect("a number");
-    fill(&lab, &owner, PageRequest::unmovable(node(0)), 1);
+    fill(&lab, &owner, PageRequest::unmovable(node(0)), 0);
     let before = (lab.machine.view(), maps(&lab));
     let dimm = AddRequest::dimm(node(1), Bytes::new(2 * BLOCK));
     let error = lab.machine.add(&dimm).expect_err("room for one map of two");

@@ -137,7 +137,7 @@ impl FrameTable {
         true
     }
 
-    /// Puts back a pageblock that was taken whole and given a tag, but not used.
+    /// Puts back the second half of a chunk of order 10 whose first half could not be had.
     pub(crate) fn put_whole(&self, pageblock: Pageblock) {
         if let Some(block) = self.directory.block(pageblock) {
             while !self.empty_huge(block, Tag(block.tag.load(Ordering::SeqCst)), pageblock) {
@@ -168,18 +168,24 @@ impl FrameTable {
         }
     }
 
-    /// Lists a free pageblock again that was taken off its list by somebody who wanted one of
-    /// another zone. `None`, for the convenience of `retag`.
-    pub(crate) fn list_again(&self, pageblock: Pageblock, now: Tag) -> Option<Tag> {
-        let block = self.directory.block(pageblock)?;
-        block
-            .tag
-            .compare_exchange(now.0, now.busy().0, Ordering::SeqCst, Ordering::Relaxed)
-            .ok()?; // else somebody isolated, took or listed it: it is theirs
-        self.list_whole(pageblock);
-        let next = Tag::none(now.generation().wrapping_add(1));
-        block.tag.store(next.0, Ordering::SeqCst);
-        None
+    /// Lists a free pageblock again that was taken off its list and is not wanted after all.
+    pub(crate) fn give_back(&self, pageblock: Pageblock) {
+        let Some(block) = self.directory.block(pageblock) else {
+            return;
+        };
+        let now = Tag(block.tag.load(Ordering::SeqCst));
+        // If somebody isolated, took or lists it, it is theirs.
+        if now.kind() == Kind::None
+            && !now.is_held()
+            && block
+                .tag
+                .compare_exchange(now.0, now.busy().0, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok()
+        {
+            self.list_whole(pageblock);
+            let next = Tag::none(now.generation().wrapping_add(1));
+            block.tag.store(next.0, Ordering::SeqCst);
+        }
     }
 
     fn publish_partial(&self, pageblock: Pageblock) {

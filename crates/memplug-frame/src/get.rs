@@ -116,21 +116,27 @@ impl FrameTable {
         if !slot.serves(key) {
             return None;
         }
-        let block = self.directory.block(slot.pageblock())?;
-        let Some(page) = rows::claim(block.rows, class.order(), slot.row()) else {
-            self.evict(cpu, class, slot);
-            self.settle(slot.pageblock());
-            return None;
-        };
-        let pfn = join(slot.pageblock(), page);
-        let pfn = self.confirm(block.tag, slot.tag(class, cpu), pfn, class.order());
-        let next = if pfn.is_some() {
-            slot.at_row(page / 64)
-        } else {
-            Slot(0)
-        };
-        let _ = word.compare_exchange(slot.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
-        pfn
+        let got = self.claim_under(slot.pageblock(), slot.tag(class, cpu), slot.row());
+        match got {
+            Some(pfn) => {
+                let next = slot.at_row(split(pfn).1 / 64);
+                let _ = word.compare_exchange(slot.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            }
+            None => {
+                self.evict(cpu, class, slot);
+                self.settle(slot.pageblock());
+            }
+        }
+        got
+    }
+
+    /// A chunk of the tag's class from the pageblock, as long as it has this tag. The caller
+    /// settles the pageblock if it comes away with nothing.
+    fn claim_under(&self, pageblock: Pageblock, tag: Tag, from_row: usize) -> Option<Pfn> {
+        let block = self.directory.block(pageblock)?;
+        let order = tag.class().order();
+        let page = rows::claim(block.rows, order, from_row)?;
+        self.confirm(block.tag, tag, join(pageblock, page), order)
     }
 
     fn get_from_zone(&self, cpu: CpuId, request: &Request<'_>, zone: ZoneId) -> Option<Pfn> {
@@ -163,13 +169,16 @@ impl FrameTable {
                 .or_else(|| self.get_mixed(zone, map, class));
         }
         while let Some(slot) = self.reserve(zone, map, cpu, class, request.key) {
-            self.install(cpu, class, slot);
-            let got = self.get_reserved(cpu, class, request.key);
-            self.drain_if_careful(zone, cpu, class);
-            if got.is_some() {
+            // Before anyone else can see the reservation, so that one of two threads that
+            // share a processor number always gets on.
+            let got = self.claim_under(slot.pageblock(), slot.tag(class, cpu), 0);
+            if let Some(pfn) = got {
+                self.install(cpu, class, slot.at_row(split(pfn).1 / 64));
+                self.drain_if_careful(zone, cpu, class);
                 return got;
             }
-            // Another thread is half-way through a claim or a free of several rows there.
+            // Isolated, or another thread is half-way through a free of several rows there.
+            self.unreserve(slot, class, cpu);
             relax();
         }
         self.get_mixed(zone, map, class)
@@ -215,23 +224,18 @@ impl FrameTable {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
             }
-            self.claim_single(pageblock, tag)
+            let pfn = self.claim_under(pageblock, tag, 0);
+            self.settle(pageblock);
+            pfn
         })
         .or_else(|| {
             let (pageblock, tag) = self.take_whole(zone, map, |generation| {
                 Tag::new(Kind::Uniform, class, None, generation)
             })?;
-            self.claim_single(pageblock, tag)
+            let pfn = self.claim_under(pageblock, tag, 0);
+            self.settle(pageblock);
+            pfn
         })
-    }
-
-    fn claim_single(&self, pageblock: Pageblock, tag: Tag) -> Option<Pfn> {
-        let block = self.directory.block(pageblock)?;
-        let order = tag.class().order();
-        let pfn = rows::claim(block.rows, order, 0)
-            .and_then(|page| self.confirm(block.tag, tag, join(pageblock, page), order));
-        self.settle(pageblock);
-        pfn
     }
 
     /// A chunk of order 9 or 10.
@@ -251,16 +255,13 @@ impl FrameTable {
                 bit | bit << 1
             })?;
             // The tail first: who finds a head finds its tail.
-            let tail = self.retag(zone, first + 1, |g| {
-                Tag::new(Kind::HugeTail, class, None, g)
-            });
-            let head = self.retag(zone, first, |g| Tag::new(Kind::Huge, class, None, g));
-            match (head, tail) {
-                (Some(_), Some(_)) => return Some(join(first, 0)),
-                // One half is lost to somebody else: the other goes back.
-                (Some(_), None) => self.put_whole(first),
-                (None, Some(_)) => self.put_whole(first + 1),
-                (None, None) => {}
+            let make = |kind| move |generation| Tag::new(kind, class, None, generation);
+            if self.retag(zone, first + 1, make(Kind::HugeTail)).is_none() {
+                self.give_back(first);
+            } else if self.retag(zone, first, make(Kind::Huge)).is_none() {
+                self.put_whole(first + 1);
+            } else {
+                return Some(join(first, 0));
             }
         }
     }
@@ -349,7 +350,10 @@ impl FrameTable {
             }
             match area.zone() {
                 Some(here) if here == zone => {}
-                Some(_) => return self.list_again(pageblock, now),
+                Some(_) => {
+                    self.give_back(pageblock);
+                    return None;
+                }
                 None => return None,
             }
             if area.whole().load(Ordering::SeqCst) & bit != 0 {

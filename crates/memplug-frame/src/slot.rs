@@ -37,9 +37,9 @@ impl RequestKey {
 /// processors never write the same cache line.
 #[cfg(not(loom))]
 const STRIDE: usize = 56;
-/// Under loom every word is dear: one migrate type, orders 0, 7 and (never filled) above.
+/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and (never filled) above.
 #[cfg(loom)]
-const STRIDE: usize = 3;
+const STRIDE: usize = 4;
 
 pub(crate) struct OwnerSlots {
     words: Box<[AtomicU64]>,
@@ -153,7 +153,8 @@ impl FrameTable {
         }
     }
 
-    fn unreserve(&self, slot: Slot, class: Class, cpu: CpuId) {
+    /// Gives a reservation up that is in no slot any more, or not yet.
+    pub(crate) fn unreserve(&self, slot: Slot, class: Class, cpu: CpuId) {
         let Some(block) = self.directory.block(slot.pageblock()) else {
             return;
         };
@@ -231,14 +232,15 @@ fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
 fn place_of(class: Class) -> usize {
     match class.order().get() {
         0 => 0,
-        7 => 1,
-        _ => 2,
+        3 => 1,
+        7 => 2,
+        _ => 3,
     }
 }
 
 #[cfg(loom)]
 fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
-    let order = [0, 7, MAX_ORDER][at % STRIDE];
+    let order = [0, 3, 7, MAX_ORDER][at % STRIDE];
     let movable = crate::MigrateType::Movable as u32;
     let class = Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6);
     (CpuId::new((at / STRIDE) as u16), class)

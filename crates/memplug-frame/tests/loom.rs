@@ -23,7 +23,7 @@ const PAGEBLOCK: u64 = 512;
 
 fn explore(name: &str, preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = match std::env::var("PB") { Ok(s) if s=="none" => None, Ok(s) => Some(s.parse().unwrap()), _ => Some(preemptions)};
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 20_000;
     let runs = Arc::new(AtomicUsize::new(0));
     let counter = runs.clone();
@@ -143,7 +143,7 @@ fn no_page_comes_out_of_an_isolated_pageblock() {
 #[test]
 fn a_request_on_its_way_loses_a_pageblock_that_moves_to_another_zone() {
     for wanted in [PAGE, Order::PAGEBLOCK] {
-        explore("get | isolate, offline, online elsewhere", 2, move || {
+        explore("get | isolate, offline, online elsewhere", 3, move || {
             let table = machine(1, 1, 1);
             let claimer = {
                 let table = table.clone();
@@ -167,6 +167,58 @@ fn a_request_on_its_way_loses_a_pageblock_that_moves_to_another_zone() {
             }
         });
     }
+}
+
+#[test]
+fn a_request_on_its_way_and_the_next_life_of_a_pageblock() {
+    for wanted in [PAGE, Order::PAGEBLOCK] {
+        explore("get | isolate, offline, online, get 9", 3, move || {
+            let table = machine(1, 1, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, wanted))
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            let gone = table.offline(pageblock(0)).is_ok();
+            if gone {
+                assert_eq!(table.online(pageblock(0), FIRST), Ok(()));
+            } else {
+                table.unisolate(Pfn::new(0));
+            }
+            let mine = get(&table, 0, BEN, Order::PAGEBLOCK);
+            let got = claimer.join().expect("the claimer");
+            assert!(mine.is_none() || got.is_none(), "handed out twice");
+            put_all(&table, &[(mine, BEN, Order::PAGEBLOCK), (got, ANN, wanted)]);
+            table.drain();
+            check_whole(&table, FIRST, 1);
+        });
+    }
+}
+
+#[test]
+fn an_isolation_on_its_way_and_the_next_life_of_a_pageblock() {
+    explore("isolate | isolate, offline, online", 3, || {
+        let table = machine(1, 1, 1);
+        let isolate = |table: &FrameTable| table.isolate(Pfn::new(0)).is_ok();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || isolate(&table))
+        };
+        let mine = isolate(&table);
+        let mut zone = FIRST;
+        if mine && table.offline(pageblock(0)).is_ok() {
+            assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+            zone = SECOND;
+        }
+        let theirs = other.join().expect("the other isolator");
+        assert!(mine || theirs);
+        assert_eq!(table.is_isolated(Pfn::new(0)), theirs);
+        if theirs {
+            assert_eq!(table.zone_counts(zone).isolated.get(), PAGEBLOCK);
+        }
+        table.unisolate(Pfn::new(0));
+        check_whole(&table, zone, 1);
+    });
 }
 
 #[test]
@@ -298,6 +350,22 @@ fn the_last_free_and_the_end_of_the_reservation_meet() {
         };
         put_all(&table, &[(last, ANN, PAGE)]);
         drainer.join().expect("the drainer");
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn the_last_free_and_isolation_meet() {
+    explore("put | isolate, unisolate", 3, || {
+        let table = machine(1, 1, 1);
+        let last = get(&table, 0, ANN, PAGE);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &[(last, ANN, PAGE)]))
+        };
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        table.unisolate(Pfn::new(0));
+        other.join().expect("the other");
         check_whole(&table, FIRST, 1);
     });
 }
@@ -519,6 +587,55 @@ fn a_huge_chunk_is_freed_once() {
 }
 
 #[test]
+fn the_largest_chunk_is_freed_beside_isolation_and_requests() {
+    explore("put 10 | isolate, unisolate the second half", 3, || {
+        let table = machine(1, 2, 1);
+        let pfn = get(&table, 0, ANN, Order::MAX);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &[(pfn, ANN, Order::MAX)]))
+        };
+        let half = pageblock(1).start();
+        assert_eq!(table.isolate(half), Ok(()));
+        table.unisolate(half);
+        other.join().expect("the other");
+        check_whole(&table, FIRST, 2);
+    });
+    explore("put 10 | get 9", 3, || {
+        let table = machine(1, 2, 1);
+        let pfn = get(&table, 0, ANN, Order::MAX);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &[(pfn, ANN, Order::MAX)]))
+        };
+        let huge = Order::PAGEBLOCK;
+        let got = get(&table, 0, BEN, huge);
+        other.join().expect("the other");
+        put_all(&table, &[(got, BEN, huge)]);
+        check_whole(&table, FIRST, 2);
+    });
+}
+
+#[test]
+fn a_free_of_what_is_just_being_got_does_no_harm() {
+    explore("get 10 | put 10", 3, || {
+        let table = machine(1, 2, 1);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, ANN, Order::MAX))
+        };
+        // A frame freed once too often, by the very owner that is about to get it again.
+        let freed = table.put(Pfn::new(0), Order::MAX, ANN).is_ok();
+        let got = other.join().expect("the other");
+        assert_eq!(got, Some(Pfn::new(0)));
+        if !freed {
+            put_all(&table, &[(got, ANN, Order::MAX)]);
+        }
+        check_whole(&table, FIRST, 2);
+    });
+}
+
+#[test]
 fn a_second_free_spares_who_came_after() {
     explore("put | put the same | get 9", 2, || {
         let table = machine(1, 1, 1);
@@ -563,6 +680,69 @@ fn a_chunk_of_several_rows_is_freed_once() {
         assert!(mine.is_ok() != theirs.is_ok(), "{mine:?} and {theirs:?}");
         check_whole(&table, FIRST, 1);
     });
+}
+
+#[test]
+fn frees_of_several_rows_beside_a_claim_of_them() {
+    explore("put | put the same | get, order 7", 2, || {
+        let table = machine(1, 1, 1);
+        let order = order(7);
+        let held: Vec<_> = (0..4).map(|_| get(&table, 0, ANN, order)).collect();
+        let pfn = held[0].expect("room");
+        let free = || {
+            let table = table.clone();
+            thread::spawn(move || table.put(pfn, order, ANN).is_ok())
+        };
+        let (one, two) = (free(), free());
+        let got = get(&table, 0, ANN, order);
+        let freed = [one, two].map(|free| u32::from(free.join().expect("a free")));
+        let freed: u32 = freed.iter().sum();
+        // Both succeed only if the chunk was handed out again in between.
+        assert!(
+            freed == 1 || freed == 2 && got == Some(pfn),
+            "{freed} {got:?}"
+        );
+        if freed == 1 {
+            put_all(&table, &[(got, ANN, order)]);
+        }
+        for chunk in &held[1..] {
+            put_all(&table, &[(*chunk, ANN, order)]);
+        }
+        table.drain();
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn a_second_free_changes_nothing_beside_a_stale_claim() {
+    explore(
+        "claim under a tag that is gone | put what is free",
+        3,
+        || {
+            let table = machine(1, 1, 1);
+            reserve_for_ann(&table);
+            // The reservation is taken away; Ann's slot does not know.
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            table.unisolate(Pfn::new(0));
+            let order = order(3);
+            let kept = get(&table, 0, BEN, order);
+            let pfn = get(&table, 0, BEN, order).expect("room");
+            assert_eq!(table.put(kept.expect("room"), order, BEN), Ok(()));
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get_cached(&table, 0, ANN))
+            };
+            let again = table.put(kept.expect("room"), order, BEN);
+            assert!(
+                matches!(again, Err(FreeError::NotAllocated { .. })),
+                "{again:?}"
+            );
+            assert_eq!(claimer.join().expect("the claimer"), None);
+            put_all(&table, &[(Some(pfn), BEN, order)]);
+            table.drain();
+            check_whole(&table, FIRST, 1);
+        },
+    );
 }
 
 #[test]
@@ -614,6 +794,27 @@ fn held_memory_stays_held_beside_a_stale_claim() {
             assert_eq!(counts.allocated.get(), PAGEBLOCK);
             assert_eq!(get_in(&table, SECOND, 0, BEN, PAGE), None);
         }
+    });
+}
+
+#[test]
+fn holes_stay_held_beside_a_stale_claim() {
+    explore("claim | online, hold", 3, || {
+        let table = machine(1, 1, 1);
+        reserve_for_ann(&table);
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        assert_eq!(table.offline(pageblock(0)), Ok(()));
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get_cached(&table, 0, ANN))
+        };
+        assert_eq!(table.online(pageblock(0), FIRST), Ok(()));
+        table.hold(PfnRange::between(Pfn::new(0), Pfn::new(100)));
+        assert_eq!(claimer.join().expect("the claimer"), None);
+        assert_eq!(table.zone_counts(FIRST).allocated.get(), 100);
+        assert_eq!(table.whole_blocks(FIRST), 0);
+        let got = get(&table, 0, BEN, PAGE).expect("room behind the hole");
+        assert!(got.get() >= 100);
     });
 }
 

@@ -94,7 +94,7 @@ fn add() -> impl Strategy<Value = Op> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let unit = prop::sample::select(vec![1u64, 512, 2048, 4096, 32768, 65536, 131_072]);
+    let unit = prop::sample::select(vec![1u64, 2048, 4096, 32768, 65536, 131_072, u64::MAX]);
     prop_oneof![
         4 => add(),
         9 => (0u64..18, word()).prop_map(|(block, word)| Op::Online(block, word)),

@@ -117,8 +117,9 @@ impl Memory {
         Ok((device.clone(), base, from..from + len))
     }
 
-    /// Refuses what the system does not have.
-    fn check_available(&self, wanted: u64) -> Result<(), PlatformError> {
+    /// Refuses what the system does not have. `promised`: what devices plugged before may still
+    /// take, since untouched memory does not show yet.
+    fn check_available(&self, wanted: u64, promised: u64) -> Result<(), PlatformError> {
         if self.overcommit {
             return Ok(());
         }
@@ -126,14 +127,27 @@ impl Memory {
         let Ok(available) = rss::available_bytes() else {
             return Ok(());
         };
-        if wanted <= available {
+        let left = available.saturating_sub(promised);
+        if wanted <= left {
             return Ok(());
         }
-        let (wanted, available) = (Bytes::new(wanted), Bytes::new(available >> 20 << 20));
+        let (wanted, left) = (Bytes::new(wanted), Bytes::new(left >> 20 << 20));
         Err(PlatformError {
             errno: memplug_core::Errno::ENOMEM,
-            reason: format!("{wanted} wanted, the system has {available} left; ask for less"),
+            reason: format!("{wanted} wanted, the system has {left} left; ask for less"),
         })
+    }
+
+    /// Bytes that the devices there are may still take from the system.
+    fn promised(&self) -> u64 {
+        let devices = self.held().devices.into_iter();
+        let open = devices
+            .filter(|device| uses_memory(&device.backing))
+            .map(|device| {
+                let len = self.geometry.bytes(device.range.count());
+                len.map_or(0, Bytes::get).saturating_sub(device.held.get())
+            });
+        open.fold(0, u64::saturating_add)
     }
 
     /// What the node's devices are made of; a piece that does not fit huge pages gets small
@@ -171,6 +185,15 @@ impl Memory {
     }
 }
 
+/// Whether the kind takes what `available_bytes` counts: the huge page pool is set aside
+/// already, and a file or DAX device brings its own.
+fn uses_memory(kind: &BackingKind) -> bool {
+    match kind {
+        BackingKind::HugeTmpfs | BackingKind::Memfd | BackingKind::Anonymous => true,
+        BackingKind::Hugetlb { .. } | BackingKind::File(_) => false,
+    }
+}
+
 impl Platform for Memory {
     fn now(&self) -> Duration {
         self.started.elapsed()
@@ -178,8 +201,11 @@ impl Platform for Memory {
 
     fn attach(&self, range: PfnRange, node: NodeId) -> Result<(), PlatformError> {
         let (start, len) = self.span(range)?;
-        self.check_available(len)?;
-        let backing = Backing::create(self.kind_for(node, len), len);
+        let kind = self.kind_for(node, len);
+        if uses_memory(&kind) {
+            self.check_available(len, self.promised())?;
+        }
+        let backing = Backing::create(kind, len);
         let backing = backing.map_err(|error| platform_error(&error))?;
         let mapped = self.arena.map(start, &backing, Access::ReadWrite);
         mapped.map_err(|error| platform_error(&error))?;
@@ -208,7 +234,9 @@ impl Platform for Memory {
 
     fn commit(&self, range: PfnRange) -> Result<(), PlatformError> {
         let (device, base, part) = self.part(range)?;
-        self.check_available(part.end - part.start)?;
+        if uses_memory(device.backing.kind()) {
+            self.check_available(part.end - part.start, 0)?;
+        }
         let huge = matches!(device.backing.kind(), BackingKind::Hugetlb { .. });
         if self.commit == Commit::Lazily && !huge {
             return Ok(());

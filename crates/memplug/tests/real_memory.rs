@@ -185,6 +185,29 @@ fn more_than_the_system_has_is_refused_with_a_line() {
 }
 
 #[test]
+fn what_is_promised_counts_though_nobody_touched_it() {
+    let build = |overcommit| {
+        let builder = builder(BackingKind::Memfd).address_space(Bytes::new(1 << 45));
+        builder.overcommit(overcommit).build().expect("machine")
+    };
+    let available = memplug::available_bytes().expect("the system tells");
+    let most = Bytes::new(available / 5 * 3 / BLOCK.get() * BLOCK.get());
+    let machine = build(false);
+    machine
+        .add(&AddRequest::dimm(NODE, most))
+        .expect("three fifths of what there is");
+    let error = machine
+        .add(&AddRequest::dimm(NODE, most))
+        .expect_err("not twice");
+    assert!(error.to_string().contains("ask for less"), "{error}");
+    let careless = build(true);
+    careless.add(&AddRequest::dimm(NODE, most)).expect("once");
+    careless
+        .add(&AddRequest::dimm(NODE, most))
+        .expect("and twice, as asked for");
+}
+
+#[test]
 fn boot_memory_is_there_and_can_go_too() {
     let machine = builder(BackingKind::Memfd)
         .boot(NodeId::new(0), Bytes::new(32 * MIB))

@@ -14,8 +14,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use memplug_core::units::{BlockId, Bytes, CpuId, Geometry, NodeId, Pfn, PfnRange};
 use memplug_core::{
-    Answer, BootMemory, Errno, Hotplug, MachineConfig, MachineView, MemoryEvent, Observation,
-    Owner, PageRequest, Platform, PlatformError, Registration, Step, Uevent,
+    AddRequest, Answer, BootMemory, Errno, Hotplug, MachineConfig, MachineView, MemoryEvent,
+    Observation, Owner, PageRequest, Platform, PlatformError, Registration, Step, Uevent,
 };
 use spin::mutex::SpinMutex;
 
@@ -69,6 +69,12 @@ impl Machine {
     /// stands behind it.
     pub fn everything(&self) -> (MachineView, Backing) {
         (self.view(), self.books.backing())
+    }
+
+    /// Adds a device of one block, which is offline.
+    pub fn add_block(&self, node: NodeId) -> Result<BlockId, Failure> {
+        let added = self.add(&AddRequest::dimm(node, self.geometry().block_size()))?;
+        crate::check::some(added.blocks.first().copied(), "a device without a block")
     }
 
     /// Allocates so many chunks.

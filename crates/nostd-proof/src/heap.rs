@@ -102,6 +102,7 @@ fn power_of(layout: Layout) -> Option<usize> {
 // a page, which is at least the alignment asked for; it is on no list while it is in use; no
 // method unwinds.
 unsafe impl GlobalAlloc for Heap {
+    // SAFETY: asks nothing of the caller beyond the trait; a size of 0 would get a chunk, too.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut book = self.0.lock();
         let power = power_of(layout).filter(|_| layout.size() <= book.largest);
@@ -109,6 +110,8 @@ unsafe impl GlobalAlloc for Heap {
         offset.map_or(null_mut(), |offset| ARRAY.at(offset))
     }
 
+    // SAFETY: the caller vouches that `alloc` gave the chunk for this layout, so offset and size
+    // are those of a chunk in use.
     unsafe fn dealloc(&self, chunk: *mut u8, layout: Layout) {
         let offset = (chunk as usize).wrapping_sub(ARRAY.at(0) as usize);
         if let Some(power) = power_of(layout) {

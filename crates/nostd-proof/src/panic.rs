@@ -25,6 +25,7 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
+// Naked, because the compiler knows this name: rustc 1.95 crashes if it has an ordinary body.
 // SAFETY: as above. Only cleanup code calls it, which only unwinding enters.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]

@@ -45,7 +45,8 @@ impl<'h> HotplugLock<'h> {
             machine
                 .busy
                 .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Self { machine })
+        // Lazily: a guard made in vain would release the lock of another when dropped.
+        taken.is_ok().then(|| Self { machine })
     }
 }
 

@@ -1,4 +1,6 @@
 //! The life of blocks, devices and nodes when nobody objects, and who hears of it when.
+//!
+//! Subscribers only listen here; those that refuse have a file of their own.
 
 use crate::bench::{Bench, CPU, Log, MIB, NODE0, NODE1, two_nodes};
 use crate::check::{Outcome, equal, error_of, holds, some};
@@ -59,9 +61,7 @@ pub fn a_block_lives_and_everyone_hears(bench: &mut Bench) -> Outcome {
 
 pub fn higher_priorities_hear_first(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine
-        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
-        .blocks[0];
+    let block = machine.add_block(NODE0)?;
     let log = Log::default();
     let _last = log.listen(&machine, "last", i32::MIN, None);
     let _second = log.listen(&machine, "second", 5, None);
@@ -80,9 +80,7 @@ pub fn higher_priorities_hear_first(bench: &mut Bench) -> Outcome {
 
 pub fn pages_come_with_online_and_not_before(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine
-        .add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?
-        .blocks[0];
+    let block = machine.add_block(NODE1)?;
     let owner = machine.owner("taster", Arc::new(Stays))?;
     let inner = Arc::downgrade(&machine.hotplug);
     let got = Arc::new(AtomicU32::new(0));

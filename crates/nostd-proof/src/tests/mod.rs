@@ -57,10 +57,12 @@ const TESTS: &[Test] = table! {
 /// Tests that passed so far.
 static PASSED: AtomicUsize = AtomicUsize::new(0);
 
+/// Tests that failed so far.
+static FAILED: AtomicUsize = AtomicUsize::new(0);
+
 /// Runs every test. Returns how many failed.
 pub fn run_all() -> usize {
     print(format_args!("running {} tests without std\n", TESTS.len()));
-    let mut failed = 0;
     for (name, test) in TESTS {
         print(format_args!("test {name} ... "));
         match run(*test) {
@@ -69,16 +71,21 @@ pub fn run_all() -> usize {
                 print(format_args!("ok\n"));
             }
             Err(Failure(why)) => {
-                failed += 1;
+                FAILED.fetch_add(1, Ordering::Relaxed);
                 print(format_args!("FAILED\n  {why}\n"));
             }
         }
     }
     let kib = heap::ever_used() >> 10;
     print(format_args!("heap: {kib} KiB at the most\n"));
-    let passed = PASSED.load(Ordering::Relaxed);
+    let (passed, failed) = counts();
     print(format_args!("{passed} passed, {failed} failed\n"));
     failed
+}
+
+fn counts() -> (usize, usize) {
+    let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+    (count(&PASSED), count(&FAILED))
 }
 
 /// One test with what every test must leave behind.
@@ -92,11 +99,12 @@ fn run(test: fn(&mut Bench) -> Outcome) -> Outcome {
     equal(leaked, 0).map_err(|_| Failure(format!("{leaked} bytes of the heap were not freed")))
 }
 
-/// The last line of a run that a panic ended.
+/// The last line of a run that a panic ended, in the middle of a test.
 pub fn run_failed() {
-    let passed = PASSED.load(Ordering::Relaxed);
-    let left = TESTS.len().saturating_sub(passed + 1);
+    let (passed, failed) = counts();
+    let failed = failed + 1;
+    let left = TESTS.len().saturating_sub(passed + failed);
     print(format_args!(
-        "{passed} passed, 1 failed, at most {left} not run\n"
+        "{passed} passed, {failed} failed, {left} not run\n"
     ));
 }

@@ -1,17 +1,19 @@
 //! Emptying a block: what moves, what is released, and what stays and is named.
+//!
+//! Frames are numbers, so the contents of a page are kept beside it: a page that arrives with
+//! the wrong contents, or not at all, shows all the same.
 
-use crate::bench::{Bench, CPU, Log, MIB, Machine, NODE0, NODE1, two_nodes};
+use crate::bench::{Bench, CPU, Log, Machine, NODE0, NODE1, two_nodes};
 use crate::check::{Failure, Outcome, equal, error_of, holds, some};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use memplug_core::MemoryEvent::{CancelOffline, GoingOffline, Offline};
-use memplug_core::units::{BlockId, Bytes, Order, PageCount, Pfn};
+use memplug_core::units::{BlockId, Order, PageCount, Pfn};
 use memplug_core::{
-    AddRequest, Answer, Blockers, CancelHandle, Errno, MigrateType, MoveOutcome, OfflineError,
-    OfflineOptions, OnlineWord, PageMove, PageOwner, PageRequest, Reason, Stays, TargetPolicy,
-    ZoneKind,
+    Answer, Blockers, CancelHandle, Errno, MigrateType, MoveOutcome, OfflineError, OfflineOptions,
+    OnlineWord, PageMove, PageOwner, PageRequest, Reason, Stays, TargetPolicy, ZoneKind,
 };
 use spin::mutex::SpinMutex;
 
@@ -67,9 +69,7 @@ impl PageOwner for Shelf {
 /// A machine with 16 MiB of boot memory on node 0 and one added block online on node 1.
 fn with_block(bench: &mut Bench, word: OnlineWord) -> Result<(Machine, BlockId), Failure> {
     let machine = bench.machine(two_nodes(16)?)?;
-    let block = machine
-        .add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?
-        .blocks[0];
+    let block = machine.add_block(NODE1)?;
     machine.online(block, Some(word))?;
     Ok((machine, block))
 }
@@ -238,9 +238,7 @@ pub fn without_room_pages_stay(bench: &mut Bench) -> Outcome {
         &Reason::NoRoom,
         3 * 512,
     )?;
-    let spare = machine
-        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
-        .blocks[0];
+    let spare = machine.add_block(NODE0)?;
     machine.online(spare, Some(OnlineWord::Movable))?;
     equal(
         machine.offline(block, &deadline(50))?.moved,

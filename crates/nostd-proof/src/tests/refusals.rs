@@ -25,8 +25,8 @@ fn refusal(by: &str) -> Refusal {
 /// A machine with one added block, offline.
 fn with_block(bench: &mut Bench, config: MachineConfig) -> Result<(Machine, BlockId), Failure> {
     let machine = bench.machine(config)?;
-    let added = machine.add(&AddRequest::dimm(NODE1, Bytes::new(8 * MIB)))?;
-    Ok((machine, added.blocks[0]))
+    let block = machine.add_block(NODE1)?;
+    Ok((machine, block))
 }
 
 pub fn a_refused_online_leaves_all_as_it_was(bench: &mut Bench) -> Outcome {

@@ -1,4 +1,6 @@
 //! Which zone a block goes to: the ratio of auto-movable, the spans of contig-zones, and words.
+//!
+//! Expected zones are worked out by hand from the rules in the comments.
 
 use crate::bench::{Bench, MIB, Machine, NODE0, NODE1, two_nodes};
 use crate::check::{Failure, Outcome, equal};
@@ -91,9 +93,7 @@ pub fn zones_stay_in_one_piece(bench: &mut Bench) -> Outcome {
 
 pub fn words_decide_and_stick(bench: &mut Bench) -> Outcome {
     let machine = bench.machine(two_nodes(0)?)?;
-    let block = machine
-        .add(&AddRequest::dimm(NODE0, Bytes::new(8 * MIB)))?
-        .blocks[0];
+    let block = machine.add_block(NODE0)?;
     let options = OfflineOptions::default();
     for (word, zone) in [
         (OnlineWord::Movable, ZoneKind::Movable),
