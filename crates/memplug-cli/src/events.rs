@@ -100,18 +100,21 @@ impl EventsFile {
             took_ns: u64::try_from(call.took.as_nanos()).unwrap_or(u64::MAX),
         });
         let notify = &round.notify;
-        self.write(at, What::Round {
-            event: round.event.name(),
-            block: block.to_string(),
-            node: place.map(|(node, _)| node.get()),
-            zone: place.map(|(_, zone)| zone.name()),
-            start_pfn: notify.start_pfn.get(),
-            nr_pages: notify.nr_pages.get(),
-            status_change_nid_normal: notify.status_change_nid_normal.map(NodeId::get),
-            status_change_nid: notify.status_change_nid.map(NodeId::get),
-            calls: calls.collect(),
-            error: round.error.map(|errno| errno.to_string()),
-        });
+        self.write(
+            at,
+            What::Round {
+                event: round.event.name(),
+                block: block.to_string(),
+                node: place.map(|(node, _)| node.get()),
+                zone: place.map(|(_, zone)| zone.name()),
+                start_pfn: notify.start_pfn.get(),
+                nr_pages: notify.nr_pages.get(),
+                status_change_nid_normal: notify.status_change_nid_normal.map(NodeId::get),
+                status_change_nid: notify.status_change_nid.map(NodeId::get),
+                calls: calls.collect(),
+                error: round.error.map(|errno| errno.to_string()),
+            },
+        );
     }
 
     /// A block or node came or went.
@@ -131,13 +134,16 @@ impl EventsFile {
 
     /// An offline is on its way.
     pub(crate) fn progress(&self, at: Duration, progress: &Progress) {
-        self.write(at, What::Progress {
-            start_pfn: progress.start_pfn.get(),
-            pages_left: progress.pages_left.get(),
-            pages_moved: progress.pages_moved.get(),
-            bytes_per_second: progress.bytes_per_second,
-            round: progress.round,
-        });
+        self.write(
+            at,
+            What::Progress {
+                start_pfn: progress.start_pfn.get(),
+                pages_left: progress.pages_left.get(),
+                pages_moved: progress.pages_moved.get(),
+                bytes_per_second: progress.bytes_per_second,
+                round: progress.round,
+            },
+        );
     }
 
     fn write(&self, at: Duration, what: What<'_>) {
@@ -190,7 +196,9 @@ pub(crate) fn answer_word(answer: &Answer) -> &'static str {
 }
 
 fn error_of(answer: Option<&Answer>) -> Option<String> {
-    answer.and_then(Answer::error).map(|errno| errno.to_string())
+    answer
+        .and_then(Answer::error)
+        .map(|errno| errno.to_string())
 }
 
 #[cfg(test)]

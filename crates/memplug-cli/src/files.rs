@@ -360,7 +360,9 @@ mod tests {
     fn directory(files: &[(&str, usize)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         for (name, len) in files {
-            let bytes: Vec<u8> = (0..*len).map(|at| (at % 251) as u8 ^ name.as_bytes()[0]).collect();
+            let bytes: Vec<u8> = (0..*len)
+                .map(|at| (at % 251) as u8 ^ name.as_bytes()[0])
+                .collect();
             fs::write(dir.path().join(name), bytes).expect("a file");
         }
         dir
@@ -374,7 +376,10 @@ mod tests {
         let places: Vec<_> = (0..5).map(|page| set.locate(page)).collect();
         assert_eq!(places, [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]);
         let tally = set.tally();
-        assert_eq!((tally.files, tally.bytes, tally.empty), (3, 1 + 4097 + 8192, 1));
+        assert_eq!(
+            (tally.files, tally.bytes, tally.empty),
+            (3, 1 + 4097 + 8192, 1)
+        );
         assert!(set.place(2).ends_with("b, page 1"));
     }
 
@@ -403,11 +408,17 @@ mod tests {
     fn what_is_named_must_be_there_and_hold_something() {
         let dir = directory(&[("empty", 0)]);
         let error = |path: PathBuf| read(&[path], u64::MAX).err().expect("an error");
-        assert!(matches!(error(dir.path().join("no")), SetError::Unreadable { .. }));
+        assert!(matches!(
+            error(dir.path().join("no")),
+            SetError::Unreadable { .. }
+        ));
         assert!(matches!(error("/dev/null".into()), SetError::WrongKind(_)));
         assert!(matches!(error(dir.path().to_owned()), SetError::Nothing(_)));
         std::os::unix::fs::symlink("nowhere", dir.path().join("l")).expect("a link");
-        assert!(matches!(error(dir.path().join("l")), SetError::Unreadable { .. }));
+        assert!(matches!(
+            error(dir.path().join("l")),
+            SetError::Unreadable { .. }
+        ));
     }
 
     #[test]
@@ -450,8 +461,15 @@ mod tests {
         let dir = directory(&[("a", 5000)]);
         let path = dir.path().join("a");
         let set = read(std::slice::from_ref(&path), u64::MAX).expect("a set");
-        let file = fs::OpenOptions::new().write(true).open(&path).expect("the file");
-        let times = file.metadata().expect("its times").modified().expect("a time");
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .expect("the file");
+        let times = file
+            .metadata()
+            .expect("its times")
+            .modified()
+            .expect("a time");
         file.write_all_at(b"x", 0).expect("a byte");
         file.set_modified(times).expect("the old time");
         assert_eq!(set.verdict(0), Verdict::ChangedOnDisk);

@@ -126,8 +126,14 @@ mod tests {
     #[test]
     fn a_refusal_is_the_end_for_the_one_who_refused() {
         use MemoryEvent::{CancelOnline, GoingOnline};
-        let going = round(GoingOnline, &[("a", Answer::Ok), ("b", Answer::refuse("no"))]);
-        assert_eq!(faults(&[going.clone(), round(CancelOnline, &[("a", Answer::Ok)])]), 0);
+        let going = round(
+            GoingOnline,
+            &[("a", Answer::Ok), ("b", Answer::refuse("no"))],
+        );
+        assert_eq!(
+            faults(&[going.clone(), round(CancelOnline, &[("a", Answer::Ok)])]),
+            0
+        );
         assert_eq!(faults(std::slice::from_ref(&going)), 1, "a never heard");
         let both = round(CancelOnline, &[("a", Answer::Ok), ("b", Answer::Ok)]);
         assert_eq!(faults(&[going, both]), 1, "b was not owed it");
@@ -137,7 +143,10 @@ mod tests {
     fn every_imbalance_is_found() {
         use MemoryEvent::{GoingOffline, GoingOnline, Offline, Online};
         let a = |event| round(event, &[("a", Answer::Ok)]);
-        assert_eq!(faults(&[a(GoingOnline), a(Online), a(GoingOffline), a(Offline)]), 0);
+        assert_eq!(
+            faults(&[a(GoingOnline), a(Online), a(GoingOffline), a(Offline)]),
+            0
+        );
         assert_eq!(faults(&[a(Online)]), 1);
         assert_eq!(faults(&[a(GoingOnline), a(Offline)]), 1);
         assert_eq!(faults(&[a(GoingOnline), a(GoingOnline), a(Online)]), 1);

@@ -73,11 +73,16 @@ mod tests {
     fn a_machine_is_shown_node_by_node() {
         let size = |blocks| Bytes::new(blocks << 21);
         let machine = Machine::builder().nodes(2).block_size(size(1));
-        let machine = machine.boot(NodeId::new(0), size(2)).build().expect("a machine");
+        let machine = machine
+            .boot(NodeId::new(0), size(2))
+            .build()
+            .expect("a machine");
         assert_eq!(map(&machine), "node0 [##] node1 []");
         let request = memplug::AddRequest::dimm(NodeId::new(1), size(3));
         let added = machine.add(&request).expect("a device");
-        machine.online(added.blocks[1], Some(OnlineWord::Movable)).expect("a block");
+        machine
+            .online(added.blocks[1], Some(OnlineWord::Movable))
+            .expect("a block");
         assert_eq!(map(&machine), "node0 [##] node1 [.m.]");
     }
 }

@@ -19,7 +19,10 @@ pub(crate) fn round(
     line += &format!(" {} pages", round.notify.nr_pages.get());
     if let Some(node) = round.notify.status_change_nid {
         let first = round.event.name().ends_with("ONLINE");
-        line += &format!(", {} memory of {node}", if first { "first" } else { "last" });
+        line += &format!(
+            ", {} memory of {node}",
+            if first { "first" } else { "last" }
+        );
     }
     let calls: Vec<String> = round.calls.iter().map(call).collect();
     if calls.is_empty() {

@@ -78,11 +78,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts the readers.
-    pub(crate) fn start(
-        set: Arc<FileSet>,
-        cache: FileCache,
-        choice: &Choice,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(set: Arc<FileSet>, cache: FileCache, choice: &Choice) -> io::Result<Self> {
         let mut order: Vec<u32> = (0..set.pages()).map(|page| page as u32).collect();
         order.shuffle(&mut SmallRng::seed_from_u64(choice.seed));
         let shared = Arc::new(Shared {
@@ -105,7 +101,8 @@ impl Load {
             let (shared, choice) = (load.shared.clone(), *choice);
             let name = format!("reader {number}");
             let reader = move || shared.read_until_stopped(usize::from(number), &choice);
-            load.threads.push(thread::Builder::new().name(name).spawn(reader)?);
+            load.threads
+                .push(thread::Builder::new().name(name).spawn(reader)?);
         }
         Ok(load)
     }
@@ -196,7 +193,10 @@ impl Shared {
         match outcome {
             Outcome::Wrong => {
                 self.verify_errors.fetch_add(1, Ordering::Relaxed);
-                self.keep(format!("{} is not what it was on disk", self.set.place(page)));
+                self.keep(format!(
+                    "{} is not what it was on disk",
+                    self.set.place(page)
+                ));
             }
             Outcome::Failed => {
                 self.fail(format!("{} could not be read", self.set.place(page)));

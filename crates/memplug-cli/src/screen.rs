@@ -76,7 +76,10 @@ impl Screen {
             bar.tick();
             return;
         }
-        let mut last = self.last_status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= PLAIN_STATUS) {
             *last = Some(Instant::now());
             drop(last);

@@ -107,7 +107,9 @@ impl Sizes {
     /// place above it.
     pub(crate) fn address_space(&self) -> Bytes {
         let used = self.boot.get().saturating_add(self.device.get());
-        let end = used.saturating_add(4 << 30).checked_next_multiple_of(1 << 30);
+        let end = used
+            .saturating_add(4 << 30)
+            .checked_next_multiple_of(1 << 30);
         Bytes::new(end.unwrap_or(u64::MAX))
     }
 }
@@ -202,16 +204,31 @@ mod tests {
         let error = |options: &[&str]| sizes(options, M).expect_err("an error");
         assert!(matches!(error(&["--block", "3M"]), SizesError::Block(_)));
         assert!(matches!(error(&["--block", "4G"]), SizesError::Block(_)));
-        assert!(matches!(error(&["--block", "0"]), SizesError::SmallBlock(_)));
-        assert!(matches!(error(&["--block", "1M"]), SizesError::SmallBlock(_)));
+        assert!(matches!(
+            error(&["--block", "0"]),
+            SizesError::SmallBlock(_)
+        ));
+        assert!(matches!(
+            error(&["--block", "1M"]),
+            SizesError::SmallBlock(_)
+        ));
         assert!(matches!(error(&["--boot", "0"]), SizesError::Zero { .. }));
         assert!(matches!(error(&["--device", "0"]), SizesError::Zero { .. }));
         for size in ["3M", "1", "18446744073709551615"] {
-            assert!(matches!(error(&["--device", size]), SizesError::NotBlocks { .. }));
+            assert!(matches!(
+                error(&["--device", size]),
+                SizesError::NotBlocks { .. }
+            ));
         }
         for size in ["16T", "0xffffffffffe00000"] {
-            assert!(matches!(error(&["--device", size]), SizesError::TooMuch { .. }));
-            assert!(matches!(error(&["--boot", size]), SizesError::TooMuch { .. }));
+            assert!(matches!(
+                error(&["--device", size]),
+                SizesError::TooMuch { .. }
+            ));
+            assert!(matches!(
+                error(&["--boot", size]),
+                SizesError::TooMuch { .. }
+            ));
         }
         let none = Sizes::check(&args(&["--max-bytes", "4095"]), None);
         assert!(matches!(none, Err(SizesError::NoPage(_))));

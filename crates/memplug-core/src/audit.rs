@@ -67,7 +67,7 @@ impl Audit<'_> {
             let Some(range) = self.machine.geometry().block_range(id) else {
                 continue;
             };
-            let counts = self.machine.frames().range_counts(range);
+            let counts = self.machine.frames.range_counts(range);
             let expected = if is_online(&block) {
                 range.count()
             } else {

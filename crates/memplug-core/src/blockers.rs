@@ -28,7 +28,7 @@ pub enum Reason {
     NoRoom,
     /// Isolated by someone else.
     Isolated,
-    /// A subscriber would refuse, or did.
+    /// A subscriber refused, with this reason. The blocker bears its name.
     Refused(String),
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Reason {
             Self::Busy => f.write_str("busy"),
             Self::NoRoom => f.write_str("no room at the target"),
             Self::Isolated => f.write_str("isolated by someone else"),
-            Self::Refused(text) => f.write_str(text),
+            Self::Refused(text) => write!(f, "refused: {text}"),
         }
     }
 }
@@ -53,9 +53,9 @@ impl fmt::Display for Reason {
 pub struct Blocker {
     /// The frames.
     pub range: PfnRange,
-    /// Whose they are.
+    /// Whose they are; nobody's if a subscriber stands in the way.
     pub owner: OwnerId,
-    /// The owner's name.
+    /// The owner's name, or the subscriber's.
     pub owner_name: Arc<str>,
     /// Why they stay.
     pub reason: Reason,
@@ -65,9 +65,14 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pages = self.range.count().get();
         let plural = if pages == 1 { "" } else { "s" };
+        let held = if matches!(self.reason, Reason::Refused(_)) {
+            "kept"
+        } else {
+            "held"
+        };
         write!(
             f,
-            "{pages} page{plural} at {} held by {} ",
+            "{pages} page{plural} at {} {held} by {} ",
             self.range, self.owner_name
         )?;
         write!(f, "({})", self.reason)

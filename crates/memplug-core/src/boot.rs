@@ -169,14 +169,14 @@ impl Hotplug {
                 .iter()
                 .find(|p| p.2.intersects(area))
                 .map_or(zone, |p| (p.0, p.1));
-            self.frames().online(area, zone.1.on(zone.0))?;
+            self.frames.online(area, zone.1.on(zone.0))?;
         }
         let mut at = range.start();
         for (_, _, part) in parts {
-            self.frames().hold(PfnRange::between(at, part.start()));
+            self.frames.hold(PfnRange::between(at, part.start()));
             at = part.end();
         }
-        self.frames().hold(PfnRange::between(at, range.end()));
+        self.frames.hold(PfnRange::between(at, range.end()));
         Ok(())
     }
 }

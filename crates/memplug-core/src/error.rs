@@ -241,6 +241,8 @@ pub enum OfflineError {
         block: BlockId,
         /// Who and why.
         refusal: Refusal,
+        /// The same as a list: the block, the subscriber, its reason.
+        blockers: Blockers,
     },
     /// The deadline passed.
     #[error("{block}: the deadline passed; {blockers}")]
@@ -338,10 +340,11 @@ impl OfflineError {
         }
     }
 
-    /// What stood in the way, if it was something in the block.
+    /// What stood in the way, if it was somebody's pages or a subscriber's refusal.
     pub fn blockers(&self) -> Option<&Blockers> {
         match self {
             Self::Blocked { blockers, .. }
+            | Self::Refused { blockers, .. }
             | Self::Deadline { blockers, .. }
             | Self::Cancelled { blockers, .. } => Some(blockers),
             _ => None,

@@ -28,12 +28,12 @@ impl Hotplug {
     pub(crate) fn isolate_range(&self, range: PfnRange, kernel_zone: bool) -> Result<(), Blockers> {
         let mut done = 0;
         for pfn in pageblocks(range) {
-            match self.frames().isolate(pfn) {
+            match self.frames.isolate(pfn) {
                 Ok(()) => done += 1,
                 Err(IsolateError::Isolated { pfn } | IsolateError::NotOnline { pfn }) => {
                     pageblocks(range)
                         .take(done)
-                        .for_each(|pfn| self.frames().unisolate(pfn));
+                        .for_each(|pfn| self.frames.unisolate(pfn));
                     let mut blockers = Blockers::default();
                     blockers.push(self.isolated(pfn));
                     return Err(blockers);
@@ -50,7 +50,7 @@ impl Hotplug {
 
     /// Puts every isolated pageblock of `range` back into service.
     pub(crate) fn unisolate_range(&self, range: PfnRange) {
-        pageblocks(range).for_each(|pfn| self.frames().unisolate(pfn));
+        pageblocks(range).for_each(|pfn| self.frames.unisolate(pfn));
     }
 
     /// What in `range` keeps it from being isolated for an offline.
@@ -62,12 +62,12 @@ impl Hotplug {
             // One look at the tag spares the walk in the common case.
             let passes =
                 |class: Class| stays(class.owner(), class.migrate_type(), kernel_zone).is_none();
-            if self.frames().uniform_class(start).is_some_and(passes) {
+            if self.frames.uniform_class(start).is_some_and(passes) {
                 continue;
             }
             let pageblock = PfnRange::between(start, Pfn::new(start.get() + PAGEBLOCK_PAGES));
             found.clear();
-            self.frames().allocations(pageblock, usize::MAX, &mut found);
+            self.frames.allocations(pageblock, usize::MAX, &mut found);
             for allocation in &found {
                 if let Some(reason) = allocation_stays(allocation, kernel_zone) {
                     let owner = allocation.class.owner();
@@ -81,7 +81,7 @@ impl Hotplug {
     /// The pageblocks of a range that somebody has isolated.
     pub(crate) fn isolated_in(&self, range: PfnRange) -> impl Iterator<Item = Blocker> {
         pageblocks(range)
-            .filter(|&pfn| self.frames().is_isolated(pfn))
+            .filter(|&pfn| self.frames.is_isolated(pfn))
             .map(|pfn| self.isolated(pfn))
     }
 
@@ -139,5 +139,32 @@ mod tests {
         assert_eq!(of(1), [0]);
         assert_eq!(of(2), [0, 1]);
         assert_eq!(of(5), [0, 4, 1, 2, 3]);
+    }
+
+    /// A reserved page stops it in any zone. Only boot memory has such pages, and its blocks
+    /// are refused before for their holes, so this is tried from the inside.
+    #[test]
+    fn a_reserved_page_stops_it_in_any_zone() {
+        use crate::{AddRequest, MachineConfig, NoMemory, OfflineOptions, OnlineWord};
+        use memplug_units::{Bytes, NodeId};
+        for word in [OnlineWord::Kernel, OnlineWord::Movable] {
+            let machine = Hotplug::new(MachineConfig::default(), alloc::sync::Arc::new(NoMemory));
+            let machine = machine.expect("no boot memory");
+            let dimm = AddRequest::dimm(NodeId::new(0), Bytes::new(128 << 20));
+            let dimm = machine.add(&dimm).expect("add");
+            machine.online(dimm.blocks[0], Some(word)).expect("online");
+            let start = Pfn::new(dimm.range.start().get() + 700);
+            let reserved = PfnRange::between(start, Pfn::new(start.get() + 3));
+            machine.frames.hold(reserved);
+            let before = machine.view();
+            let error = machine
+                .offline(dimm.blocks[0], &OfflineOptions::default())
+                .expect_err("reserved");
+            let blockers = error.blockers().expect("named");
+            let first = blockers.iter().next().expect("one");
+            assert_eq!((first.range, &first.reason), (reserved, &Reason::Reserved));
+            assert_eq!(&*first.owner_name, "reserved at boot");
+            assert_eq!(machine.view(), before);
+        }
     }
 }

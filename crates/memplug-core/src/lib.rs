@@ -53,6 +53,7 @@ mod blockers;
 mod boot;
 mod config;
 mod error;
+mod frames;
 mod group;
 mod hotplug;
 mod isolate;
@@ -83,6 +84,7 @@ pub use config::{BootMemory, MachineConfig, MemoryMap, WatermarkPolicy};
 pub use error::{
     AddError, Errno, MachineError, OfflineError, OnlineError, PlatformError, Refusal, RemoveError,
 };
+pub use frames::{Frames, Isolation, IsolationError};
 pub use group::{Device, Group, GroupKind};
 pub use hotplug::{MachineView, OfflinePlan};
 pub use machine::Hotplug;

@@ -49,12 +49,6 @@ impl Hotplug {
         self.config.nodes
     }
 
-    /// The frames: who holds what, isolation, statistics.
-    #[inline]
-    pub fn frames(&self) -> &FrameTable {
-        &self.frames
-    }
-
     pub(crate) fn platform(&self) -> &dyn Platform {
         &*self.platform
     }

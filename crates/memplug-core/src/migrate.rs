@@ -104,6 +104,38 @@ const TARGET_KEY: u16 = 1 << 15;
 const KERNEL_BIT: u16 = 1 << 10;
 const POLICY_SHIFT: u32 = 11;
 
+/// Moves that an owner is asked for. If it panics, what they left over is freed all the same.
+struct Targets<'h> {
+    machine: &'h Hotplug,
+    owner: OwnerId,
+    moves: Vec<PageMove>,
+}
+
+impl Targets<'_> {
+    /// The owner is done: the caller frees what is left over.
+    fn take(&mut self) -> Vec<PageMove> {
+        core::mem::take(&mut self.moves)
+    }
+}
+
+impl Drop for Targets<'_> {
+    fn drop(&mut self) {
+        for done in self.take() {
+            free_unused(self.machine, self.owner, &done);
+        }
+    }
+}
+
+/// Frees the frame that a move left over: the old one, or the target.
+fn free_unused(machine: &Hotplug, owner: OwnerId, done: &PageMove) {
+    let unused = match done.outcome {
+        MoveOutcome::Moved => done.from,
+        _ => done.to,
+    };
+    // An owner that freed the frame itself has nothing more to free: no harm done.
+    let _ = machine.frames.put(unused, done.order, owner);
+}
+
 struct Migration<'h> {
     machine: &'h Hotplug,
     range: PfnRange,
@@ -150,7 +182,7 @@ impl Hotplug {
                 return Err(Stopped::Cancelled(migration.blockers()));
             }
             migration.run_round();
-            if self.frames().first_not_free(range).is_none() {
+            if self.frames.first_not_free(range).is_none() {
                 migration.report();
                 let Migration { moved, round, .. } = migration;
                 return Ok(Emptied {
@@ -181,7 +213,7 @@ impl Migration<'_> {
             let pageblock = PfnRange::between(start, Pfn::new(start.get() + PAGEBLOCK_PAGES));
             found.clear();
             self.machine
-                .frames()
+                .frames
                 .allocations(pageblock, usize::MAX, &mut found);
             while let Some(first) = found.first() {
                 let owner = first.class.owner();
@@ -201,14 +233,18 @@ impl Migration<'_> {
             return;
         };
         let zones = self.targets();
-        let mut moves = Vec::with_capacity(batch.len());
+        let mut targets = Targets {
+            machine: self.machine,
+            owner,
+            moves: Vec::with_capacity(batch.len()),
+        };
         let mut offered = Vec::with_capacity(batch.len());
         for chunk in batch {
             match self.get_target(chunk.class, &zones) {
                 Some(to) => {
                     let order = chunk.class.order();
                     let outcome = MoveOutcome::Untouched;
-                    moves.push(PageMove {
+                    targets.moves.push(PageMove {
                         from: chunk.pfn,
                         to,
                         order,
@@ -223,10 +259,10 @@ impl Migration<'_> {
                 None => self.stay(core::slice::from_ref(chunk), &|_| Reason::NoRoom),
             }
         }
-        if !moves.is_empty() {
-            pages.migrate(&mut moves);
+        if !offered.is_empty() {
+            pages.migrate(&mut targets.moves);
         }
-        for (chunk, done) in offered.iter().zip(moves) {
+        for (chunk, done) in offered.iter().zip(targets.take()) {
             self.settle(chunk, done);
         }
     }
@@ -244,7 +280,7 @@ impl Migration<'_> {
             reserves: Reserves::Keep,
         };
         let cpu = self.machine.txn_cpu();
-        let frames = self.machine.frames();
+        let frames = &self.machine.frames;
         let target = frames
             .get_cached(cpu, class, request.key)
             .or_else(|| frames.get(cpu, &request).ok());
@@ -261,19 +297,12 @@ impl Migration<'_> {
         RequestKey::new(TARGET_KEY | policy | kernel | self.node.get())
     }
 
-    /// Frees what a move left over: the old frame, or the target.
+    /// Frees what a move left over, and keeps the reason if nothing moved.
     fn settle(&mut self, chunk: &Allocation, done: PageMove) {
-        let frames = self.machine.frames();
-        let owner = chunk.class.owner();
-        let unused = match done.outcome {
-            MoveOutcome::Moved => {
-                self.moved = self.moved.saturating_add(done.order.pages());
-                chunk.pfn
-            }
-            _ => done.to,
-        };
-        // An owner that freed the frame itself has nothing more to free: no harm done.
-        let _ = frames.put(unused, done.order, owner);
+        free_unused(self.machine, chunk.class.owner(), &done);
+        if done.outcome == MoveOutcome::Moved {
+            self.moved = self.moved.saturating_add(done.order.pages());
+        }
         let releasable = chunk.class.migrate_type() == MigrateType::Releasable;
         let reason = match done.outcome {
             MoveOutcome::Moved | MoveOutcome::Gone => return,
@@ -308,7 +337,7 @@ impl Migration<'_> {
     }
 
     fn report(&self) {
-        let counts = self.machine.frames().range_counts(self.range);
+        let counts = self.machine.frames.range_counts(self.range);
         let nanos = self
             .machine
             .platform()

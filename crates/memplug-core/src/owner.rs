@@ -73,6 +73,19 @@ impl PageOwner for Stays {}
 struct Entry {
     name: Arc<str>,
     pages: Option<Arc<dyn PageOwner>>,
+    /// Whether the allocator knows the number: one that was given out when memory was too short
+    /// to make anything of it is lost.
+    known: bool,
+}
+
+impl Entry {
+    fn lost() -> Self {
+        Self {
+            name: Arc::from("nobody"),
+            pages: None,
+            known: false,
+        }
+    }
 }
 
 /// All owners of a machine.
@@ -114,6 +127,7 @@ impl Owners {
         let reserved = Entry {
             name: Arc::from("reserved at boot"),
             pages: None,
+            known: true,
         };
         Arc::new(Self {
             entries: Mutex::new(alloc::vec![reserved]),
@@ -126,7 +140,7 @@ impl Owners {
         name: &str,
         pages: Arc<dyn PageOwner>,
     ) -> Result<Owner, OwnerError> {
-        let reusable = |entry: &Entry| entry.pages.is_none() && &*entry.name == name;
+        let reusable = |entry: &Entry| entry.known && entry.pages.is_none() && &*entry.name == name;
         let id = self.entries.with(|entries| {
             // A name that comes back gets its number back: numbers are few.
             if let Some(at) = entries.iter().skip(1).position(reusable) {
@@ -134,9 +148,12 @@ impl Owners {
                 return Ok(OwnerId::new((at + 1) as u16));
             }
             let id = frames.add_owner()?;
+            // An entry is found by its number, so lost numbers keep their place.
+            entries.resize_with(usize::from(id.get()), Entry::lost);
             entries.push(Entry {
                 name: Arc::from(name),
                 pages: Some(pages),
+                known: true,
             });
             Ok(id)
         })?;
@@ -187,7 +204,7 @@ impl Owners {
     /// Names by number.
     pub(crate) fn names(&self) -> Vec<(OwnerId, String)> {
         self.entries.with(|entries| {
-            let named = entries.iter().enumerate();
+            let named = entries.iter().enumerate().filter(|(_, entry)| entry.known);
             named
                 .map(|(i, e)| (OwnerId::new(i as u16), String::from(&*e.name)))
                 .collect()

@@ -11,7 +11,7 @@ use crate::owner::Owner;
 use crate::zone::ZoneKind;
 use crate::zonelist::{MAX_NODES, ZoneLists};
 use alloc::sync::Arc;
-use memplug_frame::sync::Ordering;
+use memplug_frame::sync::{AtomicBool, Ordering};
 use memplug_frame::{Class, FreeError, MigrateType, Request, RequestKey, Reserves, ZoneId};
 use memplug_units::{CpuId, NodeId, Order, PageCount, Pfn};
 
@@ -142,7 +142,7 @@ impl Hotplug {
         let class = Class::new(owner.id(), request.migrate_type, request.order);
         if request.node.get() < self.nodes()
             && let Some(pfn) = self
-                .frames()
+                .frames
                 .get_cached(self.user_cpu(cpu), class, request.key())
         {
             return Ok(pfn);
@@ -156,7 +156,7 @@ impl Hotplug {
     /// [`FreeError`] names what does not fit; nothing is changed then.
     #[inline]
     pub fn free(&self, pfn: Pfn, order: Order, owner: &Owner) -> Result<(), FreeError> {
-        self.frames().put(pfn, order, owner.id())
+        self.frames.put(pfn, order, owner.id())
     }
 
     fn alloc_slow(
@@ -183,7 +183,7 @@ impl Hotplug {
         if request.only_zone {
             zones = &zones[..zones.len().min(1)];
         }
-        let frames = self.frames();
+        let frames = &self.frames;
         let wanted = Request {
             class,
             key: request.key(),
@@ -208,15 +208,15 @@ impl Hotplug {
     /// Asks owners to free pages until the zones are above their high watermarks. One thread
     /// at a time; the others go on without.
     fn reclaim(&self, zones: &[ZoneId], order: Order) -> PageCount {
-        if self.reclaiming.swap(true, Ordering::AcqRel) {
+        let Some(_round) = ReclaimRound::begin(&self.reclaiming) else {
             return PageCount::ZERO;
-        }
+        };
         let mut freed = PageCount::ZERO;
         let short: u64 = zones
             .iter()
             .map(|&zone| {
-                let high = self.frames().watermarks(zone).high;
-                high.saturating_sub(self.frames().recount(zone)).get()
+                let high = self.frames.watermarks(zone).high;
+                high.saturating_sub(self.frames.recount(zone)).get()
             })
             .sum();
         let wanted = PageCount::new(short.max(order.pages().get()));
@@ -227,9 +227,24 @@ impl Hotplug {
             freed = freed.saturating_add(owner.reclaim(wanted.saturating_sub(freed)));
         }
         for &zone in zones {
-            self.frames().recount(zone);
+            self.frames.recount(zone);
         }
-        self.reclaiming.store(false, Ordering::Release);
         freed
+    }
+}
+
+/// A round of reclaim, the only one at a time; it ends however it ends.
+struct ReclaimRound<'h>(&'h AtomicBool);
+
+impl<'h> ReclaimRound<'h> {
+    fn begin(reclaiming: &'h AtomicBool) -> Option<Self> {
+        // Made only when it is the only one: dropping it ends the round.
+        (!reclaiming.swap(true, Ordering::AcqRel)).then(|| Self(reclaiming))
+    }
+}
+
+impl Drop for ReclaimRound<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

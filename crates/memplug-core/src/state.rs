@@ -150,8 +150,8 @@ impl State {
         block: PfnRange,
     ) -> Option<PfnRange> {
         let pieces = self.boot.iter().filter(|(at, _)| *at == node);
-        let parts = pieces
-            .filter_map(|(_, piece)| kind.part_of(piece.intersection(block)?, geometry));
+        let parts =
+            pieces.filter_map(|(_, piece)| kind.part_of(piece.intersection(block)?, geometry));
         parts.reduce(|first, last| PfnRange::between(first.start(), last.end()))
     }
 

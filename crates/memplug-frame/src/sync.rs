@@ -12,10 +12,68 @@
 
 use alloc::boxed::Box;
 
+#[cfg(loom)]
+pub use self::model::{AtomicU64, set_strong};
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+
+/// Loom's word, with a choice of what loads and stores are.
+///
+/// Left to itself, loom lets a load return older values but does not try every order of loads
+/// and writes: of the loads of a word it remembers the last only. In a strong model each load
+/// is a read-modify-write that changes nothing, and each store is a swap: the accesses of a
+/// word have one order, as `SeqCst` ones do, and all orders are tried.
+#[cfg(loom)]
+mod model {
+    use core::cell::Cell;
+    use loom::sync::atomic::Ordering;
+
+    std::thread_local! {
+        // Loom's threads are coroutines of one thread of the system.
+        static STRONG: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Makes the models of this thread strong, or ordinary again.
+    pub fn set_strong(strong: bool) {
+        STRONG.set(strong);
+    }
+
+    /// [`loom::sync::atomic::AtomicU64`], ordinary or strong.
+    #[derive(Debug)]
+    pub struct AtomicU64(loom::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        /// A word with this value.
+        pub fn new(value: u64) -> Self {
+            Self(loom::sync::atomic::AtomicU64::new(value))
+        }
+        /// Its value.
+        pub fn load(&self, order: Ordering) -> u64 {
+            if STRONG.get() {
+                self.0.fetch_or(0, Ordering::SeqCst)
+            } else {
+                self.0.load(order)
+            }
+        }
+        /// Gives it a value.
+        pub fn store(&self, value: u64, order: Ordering) {
+            if STRONG.get() {
+                self.0.swap(value, Ordering::SeqCst);
+            } else {
+                self.0.store(value, order);
+            }
+        }
+    }
+
+    impl core::ops::Deref for AtomicU64 {
+        type Target = loom::sync::atomic::AtomicU64;
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+}
 
 /// Memory for the tables themselves could not be had.
 pub(crate) struct NoTableMemory;

@@ -1,12 +1,14 @@
 //! Every interleaving of a few calls, on machines of one to four pageblocks.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p memplug-frame --test loom`, with a target
-//! directory of its own. Each case explores all schedules with at most so many preemptions and
-//! says how many there were (`--nocapture`). Each ends the same way: everything is freed, and
-//! the machine must be whole again and its books right, without a drain where none is due.
+//! directory of its own. Each case explores all schedules with at most so many preemptions,
+//! in an ordinary model and in a strong one (see `sync`), and says how many there
+//! were (`--nocapture`). Each ends the same way: everything is freed, and the machine must be
+//! whole again and its books right, without a drain where none is due.
 #![cfg(loom)]
 
 use loom::thread;
+use memplug_frame::sync::set_strong;
 use memplug_frame::{
     Class, FrameTable, FreeError, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
 };
@@ -22,16 +24,23 @@ const PAGE: Order = Order::ZERO;
 const PAGEBLOCK: u64 = 512;
 
 fn explore(name: &str, preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counter = runs.clone();
-    builder.check(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        body();
-    });
-    println!("{name}: {} schedules", runs.load(Ordering::Relaxed));
+    let body = Arc::new(body);
+    for strong in [false, true] {
+        set_strong(strong);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 20_000;
+        let (body, runs) = (body.clone(), Arc::new(AtomicUsize::new(0)));
+        let counter = runs.clone();
+        builder.check(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            body();
+        });
+        let kind = if strong { "strong" } else { "ordinary" };
+        let runs = runs.load(Ordering::Relaxed);
+        println!("{name}: {runs} schedules, {kind}");
+    }
+    set_strong(false);
 }
 
 fn order(number: u8) -> Order {

@@ -13,6 +13,7 @@
 use super::undo::Undo;
 use super::{HotplugLock, Txn};
 use crate::block::{BlockEvent, BlockState};
+use crate::blockers::{Blocker, Blockers, Reason};
 use crate::error::OfflineError;
 use crate::machine::Hotplug;
 use crate::migrate::{Emptied, OfflineOptions, Stopped};
@@ -20,8 +21,10 @@ use crate::notify::{MemoryEvent, MemoryNotify, RoundReport};
 use crate::platform::{Action, Step, Subject};
 use crate::state::StatusChange;
 use crate::zone::ZoneKind;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
+use memplug_frame::RESERVED;
 use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
 
 /// What an offline came to.
@@ -189,7 +192,7 @@ impl<'h> Begun<'h> {
 impl<'h> Isolated<'h> {
     fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
         let Target { block, range, .. } = self.of.target;
-        let used_before = self.of.txn.machine.frames().range_counts(range).allocated;
+        let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
         for step in &mut self.of.txn.undo {
             if let Undo::Cancel { announced, .. } = step {
                 *announced = true;
@@ -200,7 +203,18 @@ impl<'h> Isolated<'h> {
             .txn
             .announce(MemoryEvent::GoingOffline, &self.notify);
         if let Some(refusal) = refusal {
-            return Err(OfflineError::Refused { block, refusal });
+            let mut blockers = Blockers::default();
+            blockers.push(Blocker {
+                range: self.notify.range(),
+                owner: RESERVED,
+                owner_name: Arc::from(refusal.by.as_str()),
+                reason: Reason::Refused(refusal.reason.clone()),
+            });
+            return Err(OfflineError::Refused {
+                block,
+                refusal,
+                blockers,
+            });
         }
         self.of.checkpoint(Step::OfflineAnnounced)?;
         Ok(Announced {
@@ -222,7 +236,7 @@ impl<'h> Announced<'h> {
             zone,
         } = begun.target;
         let machine = begun.txn.machine;
-        let used_after_notice = machine.frames().range_counts(range).allocated;
+        let used_after_notice = machine.frames.range_counts(range).allocated;
         let usable = PfnRange::between(held.end(), range.end());
         let emptied = machine
             .empty_range(usable, node, zone, options)
@@ -277,9 +291,9 @@ impl EmptyRange<'_> {
         } = target;
         let machine = txn.machine;
         let geometry = *machine.geometry();
-        machine.frames().release_held(held);
+        machine.frames.release_held(held);
         // Empty and isolated as of `empty`, and nothing can be allocated in it since.
-        let gone = machine.frames().offline(range);
+        let gone = machine.frames.offline(range);
         debug_assert_eq!(gone, Ok(()));
         machine.account_offline(&target, change);
         machine.zones_changed();

@@ -138,7 +138,7 @@ impl<'h> Chosen<'h> {
     fn grow(mut self) -> Result<Grown<'h>, OnlineError> {
         let machine = self.txn.machine;
         machine
-            .frames()
+            .frames
             .prepare(self.range, self.zone.on(self.node))
             .map_err(|source| OnlineError::Table {
                 block: self.block,
@@ -229,7 +229,7 @@ impl Committed<'_> {
         let machine = txn.machine;
         machine.account_online(block, node, zone, range.count(), held.count(), change);
         // Its tables were made by `grow`, so this cannot fail any more.
-        let _ = machine.frames().online_holding(range, zone.on(node), held);
+        let _ = machine.frames.online_holding(range, zone.on(node), held);
         machine.zones_changed();
         let online = txn.conclude(MemoryEvent::Online, &notify);
         machine.with_state_mut(|state| {

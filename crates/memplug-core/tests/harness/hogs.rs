@@ -81,6 +81,15 @@ impl Hog {
         }
     }
 
+    /// Takes all there is for the request, in chunks of its order.
+    pub fn grow_up(&mut self, machine: &Hotplug, request: PageRequest) {
+        let request = request.order(self.order);
+        while let Ok(pfn) = machine.alloc(CpuId::new(0), &self.owner, &request) {
+            self.pages.pages.lock().unwrap().insert(pfn, self.count);
+            self.count += 1;
+        }
+    }
+
     /// How many of its pages lie in the block.
     pub fn in_block(&self, machine: &Hotplug, id: u64) -> usize {
         let geometry = machine.geometry();

@@ -56,6 +56,21 @@ pub fn a_refused_online_leaves_all_as_it_was(bench: &mut Bench) -> Outcome {
     equal(log.take().as_slice(), expected.as_flattened())
 }
 
+/// The refusal is told twice: by itself, and as what stands in the way.
+fn refused_by(name: &str, block: BlockId, error: &OfflineError) -> Outcome {
+    let OfflineError::Refused {
+        block: of,
+        refusal: why,
+        blockers,
+    } = error
+    else {
+        return Err(Failure("not a refusal".into()));
+    };
+    equal((*of, why), (block, &refusal(name)))?;
+    let mut named = blockers.iter().map(|blocker| &*blocker.owner_name);
+    equal((named.next(), named.next()), (Some(name), None))
+}
+
 pub fn a_refused_offline_leaves_all_as_it_was(bench: &mut Bench) -> Outcome {
     let (machine, block) = with_block(bench, two_nodes(64)?)?;
     machine.online(block, Some(OnlineWord::Movable))?;
@@ -66,8 +81,7 @@ pub fn a_refused_offline_leaves_all_as_it_was(bench: &mut Bench) -> Outcome {
     let (before, pages) = (machine.everything(), machine.block_counts(block));
     let options = OfflineOptions::default();
     let error = error_of(machine.offline(block, &options))?;
-    let refusal = refusal("refuses");
-    equal(error, OfflineError::Refused { block, refusal })?;
+    refused_by("refuses", block, &error)?;
     let heard = [
         ("told", GoingOffline),
         ("refuses", GoingOffline),
@@ -180,11 +194,10 @@ pub fn an_unplug_puts_back_what_went(bench: &mut Bench) -> Outcome {
     });
     let before = machine.everything();
     let error = error_of(machine.unplug(added.device, &OfflineOptions::default()))?;
-    let expected = OfflineError::Refused {
-        block: last,
-        refusal: refusal("guard"),
+    let RemoveError::Offline(error) = error else {
+        return Err(Failure("not refused in an offline".into()));
     };
-    equal(error, RemoveError::Offline(expected))?;
+    refused_by("guard", last, &error)?;
     equal(machine.everything(), before)
 }
 

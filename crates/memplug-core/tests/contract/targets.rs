@@ -1,0 +1,88 @@
+//! Where the pages go, by the caller's wish, and how much room a plan sees for them.
+
+use crate::harness::hogs::Hog;
+use crate::harness::{Lab, block, for_ever, node};
+use crate::witness::told_lab;
+use memplug_core::units::Order;
+use memplug_core::{OfflineError, OfflineOptions, PageRequest, Reason, TargetPolicy};
+use std::time::Duration;
+
+/// Blocks 32 and 33 of node 1 and 34 of node 2, all Movable.
+fn lab() -> Lab {
+    let mut lab = told_lab(3);
+    lab.command("plug 256M 1");
+    lab.command("plug 128M 2");
+    for id in 32..35 {
+        lab.command(&format!("w online_movable memory{id}/state"));
+    }
+    lab
+}
+
+fn to(target: TargetPolicy) -> OfflineOptions {
+    OfflineOptions {
+        target,
+        deadline: Some(Duration::ZERO),
+        cancel: None,
+    }
+}
+
+#[test]
+fn each_wish_has_its_first_target() {
+    for (target, expected) in [
+        (TargetPolicy::LeaveNode, " node0=256"),
+        (TargetPolicy::LeaveNodeFirst, " node0=256"),
+        (TargetPolicy::SameNodeFirst, " node1=256"),
+    ] {
+        let lab = lab();
+        let hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
+        lab.machine.offline(block(32), &to(target)).expect("room everywhere");
+        assert_eq!(hog.nodes(&lab.machine), expected, "{target:?}");
+        hog.free(&lab.machine);
+    }
+}
+
+/// When the others are full, only the wish that allows the node itself finds room.
+#[test]
+fn the_node_itself_is_the_last_resort_if_allowed() {
+    let lab = lab();
+    let fill = |name: &str, number: u16, order: Order| {
+        let mut hog = Hog::empty(&lab.machine, name, order);
+        hog.grow_up(&lab.machine, PageRequest::movable(node(number)).only_node());
+        hog
+    };
+    // Large chunks first, then what they leave.
+    let fillers = [(0, Order::PAGEBLOCK), (0, Order::ZERO), (2, Order::PAGEBLOCK), (2, Order::ZERO)];
+    let fillers = fillers.map(|(number, order)| fill("filler", number, order));
+    let hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
+    let error = lab.machine.offline(block(32), &to(TargetPolicy::LeaveNode)).expect_err("full");
+    let OfflineError::Deadline { blockers, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(blockers.iter().all(|b| b.reason == Reason::NoRoom), "{error}");
+    let plan = |target| lab.machine.plan_offline(block(32), target).expect("online").room.get();
+    let (leave, same) = (plan(TargetPolicy::LeaveNode), plan(TargetPolicy::SameNodeFirst));
+    assert_eq!(same - leave, 32768, "block 33 is free");
+    assert_eq!(plan(TargetPolicy::LeaveNodeFirst), same);
+    lab.machine.offline(block(32), &to(TargetPolicy::LeaveNodeFirst)).expect("room at home");
+    assert_eq!(hog.nodes(&lab.machine), " node1=256");
+    hog.free(&lab.machine);
+    for filler in fillers {
+        filler.free(&lab.machine);
+    }
+    assert_eq!(lab.audit(), [""; 0]);
+}
+
+/// A plan counts what an offline then does.
+#[test]
+fn a_plan_says_what_will_happen() {
+    let lab = lab();
+    let hog = Hog::new(&lab.machine, "h", 3, node(1), Order::ZERO);
+    let before = (lab.machine.view(), lab.bench.take_events());
+    let plan = lab.machine.plan_offline(block(32), TargetPolicy::LeaveNode).expect("online");
+    assert_eq!((plan.block, plan.to_move.get(), plan.to_release.get()), (block(32), 768, 0));
+    assert!(plan.blockers.is_empty());
+    assert_eq!((lab.machine.view(), vec!["ev: none".to_owned()]), (before.0, lab.bench.take_events()));
+    let report = lab.machine.offline(block(32), &for_ever()).expect("as planned");
+    assert_eq!(report.moved, plan.to_move);
+    hog.free(&lab.machine);
+}

@@ -1,0 +1,132 @@
+//! What happens when the memory for tables cannot be had: an error, and nothing changed.
+//!
+//! The allocator of this test refuses large pieces while it is told to. Small ones it serves, so
+//! that whatever need not fail does not. One test only: the refusal holds for all threads.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod harness;
+
+use harness::{BLOCK, Lab, block, for_ever, node};
+use memplug_core::units::{Bytes, CpuId, Order};
+use memplug_core::{
+    AddRequest, Errno, Hotplug, MachineConfig, MachineError, NoMemory, OnlineError, OwnerError,
+    PageRequest, Stays,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, less what is too large.
+struct Short;
+
+static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+fn too_large(size: usize) -> bool {
+    size > LARGEST.load(Ordering::Relaxed)
+}
+
+// SAFETY: a null pointer is what an allocator returns when it has nothing; everything else is
+// the system's allocator, which meets the contract of the trait.
+unsafe impl GlobalAlloc for Short {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if too_large(layout.size()) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's layout is passed on; its size is not zero, by contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if too_large(layout.size()) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: as for `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: every pointer given out came from the system's allocator, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Short = Short;
+
+/// Runs `f` while pieces of more than 64 KiB cannot be had.
+fn while_short<R>(f: impl FnOnce() -> R) -> R {
+    LARGEST.store(64 << 10, Ordering::Relaxed);
+    let result = f();
+    LARGEST.store(usize::MAX, Ordering::Relaxed);
+    result
+}
+
+#[test]
+fn tables_that_cannot_be_made() {
+    machine();
+    online();
+    owner();
+}
+
+fn machine() {
+    let config = MachineConfig {
+        limit: Bytes::new(256 << 40),
+        ..MachineConfig::default()
+    };
+    let made = while_short(|| Hotplug::new(config, Arc::new(NoMemory)).err());
+    let error = made.expect("no memory for the directory");
+    assert!(matches!(error, MachineError::Table(_)), "{error}");
+}
+
+/// The first block of a far piece of address space needs tables; a second try gets them.
+fn online() {
+    let lab = Lab::new(2);
+    let dimm = AddRequest::dimm(node(1), Bytes::new(BLOCK)).at(Bytes::new(1 << 40));
+    let id = lab
+        .machine
+        .add(&dimm)
+        .expect("adding needs no tables")
+        .blocks[0];
+    let before = lab.machine.view();
+    let error = while_short(|| lab.machine.online(id, None)).expect_err("no tables");
+    assert!(
+        matches!(error, OnlineError::Table { block, .. } if block == id),
+        "{error}"
+    );
+    assert_eq!(error.errno(), Errno::ENOMEM);
+    assert_eq!(error.to_string().lines().count(), 1);
+    assert_eq!(lab.machine.view(), before);
+    assert_eq!(lab.bench.take_events(), ["ev: none"]);
+    lab.machine.online(id, None).expect("memory is back");
+    assert_eq!(lab.audit(), [""; 0]);
+}
+
+/// The number of an owner that could not be made is lost; those after it keep their names and
+/// their callbacks.
+fn owner() {
+    let mut lab = Lab::with(MachineConfig {
+        cpus: 200,
+        ..harness::like_linux(2)
+    });
+    let failed = while_short(|| lab.machine.owner("late", Arc::new(Stays)).err());
+    assert_eq!(failed, Some(OwnerError::NoMemory));
+    let owner = lab
+        .machine
+        .owner("late", Arc::new(Stays))
+        .expect("memory is back");
+    let names = lab.machine.owner_names();
+    assert!(names.contains(&(owner.id(), "late".into())), "{names:?}");
+    assert!(!names.iter().any(|(_, name)| name == "nobody"), "{names:?}");
+    lab.command("plug 128M 1");
+    lab.command("w online_movable memory32/state");
+    lab.command("hog a 8 1");
+    let pfn = lab
+        .machine
+        .alloc(CpuId::new(0), &owner, &PageRequest::unmovable(node(0)))
+        .expect("boot memory");
+    lab.machine
+        .offline(block(32), &for_ever())
+        .expect("the hog moves its own pages");
+    assert_eq!(lab.command("where a"), ["where a: node0=2048"]);
+    assert_eq!(lab.machine.free(pfn, Order::ZERO, &owner), Ok(()));
+}
