@@ -26,6 +26,8 @@ pub enum Reason {
     Busy,
     /// No free frame for it at any target.
     NoRoom,
+    /// Its turn had not come when the operation was ended.
+    NotReached,
     /// Isolated by someone else.
     Isolated,
     /// A subscriber refused, with this reason. The blocker bears its name.
@@ -42,6 +44,7 @@ impl fmt::Display for Reason {
             Self::Pinned(by) => write!(f, "pinned: {by}"),
             Self::Busy => f.write_str("busy"),
             Self::NoRoom => f.write_str("no room at the target"),
+            Self::NotReached => f.write_str("not reached in time"),
             Self::Isolated => f.write_str("isolated by someone else"),
             Self::Refused(text) => write!(f, "refused: {text}"),
         }

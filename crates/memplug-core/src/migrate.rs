@@ -52,7 +52,8 @@ impl CancelHandle {
     pub fn new() -> Self {
         Self::default()
     }
-    /// Ends the operation at its next step between two rounds; it is undone.
+    /// Ends the operation at its next step, at the latest after the pageblock that is being
+    /// moved; it is undone.
     pub fn cancel(&self) {
         self.0.0.store(true, Ordering::Release);
     }
@@ -81,6 +82,12 @@ impl Default for OfflineOptions {
             cancel: None,
             target: TargetPolicy::LeaveNode,
         }
+    }
+}
+
+impl OfflineOptions {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled)
     }
 }
 
@@ -136,6 +143,9 @@ fn free_unused(machine: &Hotplug, owner: OwnerId, done: &PageMove) {
     let _ = machine.frames.put(unused, done.order, owner);
 }
 
+/// Pageblocks after which a round tells how far it is, and looks at the clock.
+const PAGEBLOCKS_A_REPORT: u64 = 8;
+
 struct Migration<'h> {
     machine: &'h Hotplug,
     range: PfnRange,
@@ -174,14 +184,11 @@ impl Hotplug {
             no_room: None,
         };
         loop {
-            if options
-                .cancel
-                .as_ref()
-                .is_some_and(CancelHandle::is_cancelled)
-            {
+            // A cancellation counts also when nothing would be left to do.
+            if options.is_cancelled() {
                 return Err(Stopped::Cancelled(migration.blockers()));
             }
-            migration.run_round();
+            let cut_short = migration.run_round(options);
             if self.frames.first_not_free(range).is_none() {
                 migration.report();
                 let Migration { moved, round, .. } = migration;
@@ -190,26 +197,31 @@ impl Hotplug {
                     rounds: round + 1,
                 });
             }
-            let passed = self.platform().now().saturating_sub(begun);
-            if options.deadline.is_some_and(|deadline| passed >= deadline) {
+            if migration.is_late(options) {
                 return Err(Stopped::Deadline(migration.blockers()));
             }
             migration.report();
-            self.platform().pause(migration.round);
+            if !cut_short {
+                self.platform().pause(migration.round);
+            }
             migration.round = migration.round.saturating_add(1);
         }
     }
 }
 
 impl Migration<'_> {
-    /// Tries every chunk once.
-    fn run_round(&mut self) {
+    /// Tries every chunk once; stops early, and says so, when told to or out of time.
+    fn run_round(&mut self, options: &OfflineOptions) -> bool {
         self.stayed.clear();
         self.no_room = None;
         let mut found = Vec::new();
         let pageblocks = self.range.count().get() / PAGEBLOCK_PAGES;
         for at in 0..pageblocks {
             let start = Pfn::new(self.range.start().get() + at * PAGEBLOCK_PAGES);
+            if at > 0 && self.cut_short(at, options) {
+                self.leave(PfnRange::between(start, self.range.end()));
+                return true;
+            }
             let pageblock = PfnRange::between(start, Pfn::new(start.get() + PAGEBLOCK_PAGES));
             found.clear();
             self.machine
@@ -224,6 +236,33 @@ impl Migration<'_> {
                 found = others;
             }
         }
+        false
+    }
+
+    /// Between two pageblocks: whether to stop. Now and then tells how far it is.
+    fn cut_short(&self, pageblock: u64, options: &OfflineOptions) -> bool {
+        if options.is_cancelled() {
+            return true;
+        }
+        if !pageblock.is_multiple_of(PAGEBLOCKS_A_REPORT) {
+            return false;
+        }
+        self.report();
+        self.is_late(options)
+    }
+
+    fn is_late(&self, options: &OfflineOptions) -> bool {
+        let passed = self.machine.platform().now().saturating_sub(self.begun);
+        options.deadline.is_some_and(|deadline| passed >= deadline)
+    }
+
+    /// What is in the range was not tried in this round.
+    fn leave(&mut self, range: PfnRange) {
+        let mut rest = Vec::new();
+        self.machine
+            .frames
+            .allocations(range, usize::MAX, &mut rest);
+        self.stay(&rest, &|_| Reason::NotReached);
     }
 
     /// Offers the chunks of one owner to it.

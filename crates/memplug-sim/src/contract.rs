@@ -11,14 +11,10 @@
 use crate::actors::{Chunk, range_of};
 use crate::owners::Temper;
 use crate::world::World;
-use memplug_core::frame::{Class, Request, RequestKey, Reserves};
 use memplug_core::units::{CpuId, Order, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};
 use memplug_core::{
     BlockState, MemoryEvent, MigrateType, Notice, PageRequest, ZoneCounts, ZoneKind,
 };
-
-/// A request key that the core does not use.
-const PROBE: RequestKey = RequestKey::new(1 << 14);
 
 impl World {
     pub(crate) fn check_contract(&self, notice: &Notice<'_>) {
@@ -106,38 +102,34 @@ impl World {
     /// taken from the zone until one lies in the block, and given back.
     pub(crate) fn check_allocatable(&self, notice: &Notice<'_>) {
         let range = notice.notify.range();
-        let free = self.machine().frames().range_counts(range).buddy;
-        if free[9] + free[10] == 0 {
-            return; // Others were faster.
-        }
+        let free = || {
+            let buddy = self.machine().frames().range_counts(range).buddy;
+            buddy[9] + buddy[10] > 0
+        };
         let owner = self.with_held(|held| held.actors.iter().find_map(|a| a.owner.clone()));
-        let Some(owner) = owner else { return };
-        let class = Class::new(owner.id(), MigrateType::Movable, Order::PAGEBLOCK);
-        let zones = [notice.zone.on(notice.node)];
-        let request = Request {
-            class,
-            key: PROBE,
-            zones: &zones,
-            reserves: Reserves::Use,
+        let Some(owner) = owner.filter(|_| free()) else {
+            return;
         };
-        let frames = self.machine().frames();
+        let request = PageRequest::movable(notice.node)
+            .highest(notice.zone)
+            .only_node()
+            .no_fallback()
+            .use_reserves()
+            .order(Order::PAGEBLOCK);
         let mut got: Vec<Pfn> = Vec::new();
-        let inside = loop {
-            match frames.get(CpuId::new(0), &request) {
-                Ok(pfn) => {
-                    got.push(pfn);
-                    if range.contains(pfn) {
-                        break true;
-                    }
-                }
-                Err(_) => break false,
+        while let Ok(pfn) = self.machine().alloc(CpuId::new(0), &owner, &request) {
+            got.push(pfn);
+            if range.contains(pfn) {
+                break;
             }
-        };
-        self.expect(inside, "contract", || {
+        }
+        // Unless others were faster while memory was short.
+        let inside = got.last().is_some_and(|&pfn| range.contains(pfn));
+        self.expect(inside || !free(), "contract", || {
             format!("nothing of {range} can be allocated at Online")
         });
         for pfn in got {
-            let freed = frames.put(pfn, Order::PAGEBLOCK, owner.id());
+            let freed = self.machine().free(pfn, Order::PAGEBLOCK, &owner);
             self.expect(freed == Ok(()), "holder", || format!("{pfn}: {freed:?}"));
         }
     }

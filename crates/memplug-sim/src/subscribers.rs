@@ -107,6 +107,10 @@ impl World {
         let Notice { event, notify, .. } = *notice;
         self.say(|| format!("s{id}: {event} {notify}"));
         self.with_protocol(|protocol| protocol.enter(id, event, *notify));
+        if event == MemoryEvent::CancelOffline {
+            // The range is back in service before anyone hears of it.
+            self.with_current(|current| current.isolated = None);
+        }
         self.check_contract(notice);
         self.yields("callback");
         let manner = lock(&self.subscribers).all.get(&id).map(|s| s.manner);

@@ -189,6 +189,62 @@ fn no_room_is_named_and_another_policy_finds_some() {
 }
 
 #[test]
+fn cancelling_takes_effect_in_the_middle_of_a_round() {
+    struct Stopper(Arc<Shelf>, memplug::CancelHandle);
+    impl Relocate for Stopper {
+        fn relocate(&self, moves: &mut [Relocation<'_>]) {
+            self.0.relocate(moves);
+            self.1.cancel();
+        }
+    }
+    let block = Bytes::new(8 << 20);
+    let machine = Machine::builder()
+        .nodes(2)
+        .block_size(block)
+        .build()
+        .expect("machine");
+    machine
+        .plug(NodeId::new(0), block, OnlineWord::Movable)
+        .expect("plug");
+    let dimm = machine
+        .plug(NodeId::new(1), block, OnlineWord::Movable)
+        .expect("plug");
+    let cancel = memplug::CancelHandle::new();
+    let shelf = Arc::new(Shelf::default());
+    let stopper = Arc::new(Stopper(shelf.clone(), cancel.clone()));
+    let holder: Weak<dyn Relocate> = Arc::<Stopper>::downgrade(&stopper);
+    let pool = machine.movable_pool("shelf", holder).expect("pool");
+    for i in 0..2048 {
+        let page = pool
+            .page(&PageRequest::movable(NodeId::new(1)).only_node())
+            .expect("page");
+        shelf.pages().insert(i, page);
+    }
+    let options = OfflineOptions {
+        cancel: Some(cancel),
+        ..Default::default()
+    };
+    let error = machine
+        .offline(dimm.blocks[0], &options)
+        .expect_err("cancelled");
+    let OfflineError::Cancelled { blockers, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        blockers.pages().get(),
+        2048 - 512,
+        "one pageblock was moved"
+    );
+    assert!(
+        blockers
+            .iter()
+            .all(|blocker| blocker.reason == Reason::NotReached),
+        "{blockers}"
+    );
+    assert_eq!(machine.hotplug().audit(), []);
+}
+
+#[test]
 fn a_holder_that_is_gone_leaves_no_pages_behind() {
     let machine = machine();
     let blocks = plug(&machine, 1, 1);

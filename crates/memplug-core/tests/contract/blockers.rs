@@ -108,7 +108,8 @@ fn entries_are_merged_and_ascending() {
     assert_eq!(named(&plan.blockers), [(low, 1024, "a", &Reason::Unmovable)]);
     let c = lab.machine.owner("c", Arc::new(Always(MoveOutcome::Pinned("dma".into()))));
     let pin = get(&c.expect("a number"), &movable);
-    lab.machine.frames().isolate(Pfn::new(32 * 32768 + 63 * 512)).expect("online");
+    let last = pfns(33 * 32768 - 512, 512);
+    let _isolation = lab.machine.isolate(last).expect("online");
     let plan = lab.machine.plan_offline(block(32), TargetPolicy::LeaveNode).expect("online");
     let starts: Vec<u64> = plan.blockers.iter().map(|b| b.range.start().get()).collect();
     assert!(starts.is_sorted(), "{starts:x?}");

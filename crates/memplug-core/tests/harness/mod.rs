@@ -31,6 +31,11 @@ use std::thread::JoinHandle;
 /// 128 MiB, the block size of the machine.
 pub const BLOCK: u64 = 128 << 20;
 
+/// The same, as a size.
+pub fn block_size() -> Bytes {
+    Bytes::new(BLOCK)
+}
+
 /// The boot memory of the machine: two pieces with the firmware's holes.
 pub fn boot_memory() -> Vec<BootMemory> {
     let piece = |start: u64, end: u64| BootMemory {

@@ -1,2 +1,43 @@
-//! bin
-fn main(){}
+//! Runs seeds of the simulator: many, to find out, or one, to read what happens.
+
+use clap::Parser;
+use memplug_sim::{STEPS, run_seed};
+use std::process::ExitCode;
+
+/// Simulates memory hotplug: seeded machines, actors, subscribers and failures.
+#[derive(Parser)]
+struct Arguments {
+    /// Run so many seeds, from 0 on
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// Run this one, and tell what happens
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Operations of each seed
+    #[arg(long, default_value_t = STEPS)]
+    steps: u32,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (seeds, verbose) = match arguments.seed {
+        Some(seed) => (seed..seed.saturating_add(1), true),
+        None => (0..arguments.seeds, false),
+    };
+    let count = seeds.end - seeds.start;
+    let mut steps = 0;
+    for seed in seeds {
+        match run_seed(seed, arguments.steps, verbose) {
+            Ok(ran) => steps += u64::from(ran),
+            Err(failure) => {
+                println!("memsim: {failure}");
+                return ExitCode::FAILURE;
+            }
+        }
+        if !verbose && (seed + 1) % 100 == 0 {
+            println!("memsim: {} seeds", seed + 1);
+        }
+    }
+    println!("memsim: {count} seeds, {steps} steps, 0 violations");
+    ExitCode::SUCCESS
+}
