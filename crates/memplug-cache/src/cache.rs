@@ -10,7 +10,7 @@ use crate::slot::Slot;
 use crate::stats::{CacheStats, Count, Counters, NodePages};
 use memplug::{
     Answer, BlockState, Machine, MemoryEvent, NodeId, Notice, Page, PageCount, PageRequest, Pfn,
-    Pool, PoolError, Registration, Relocate, Relocation,
+    Pool, PoolError, Registration, Relocate, Relocation, Watch,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
+
+mod room;
 
 /// A file to be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ const BATCH: u64 = 32;
 pub struct FileCache {
     shared: Arc<Shared>,
     pool: Pool,
-    _registration: Arc<Registration>,
+    _told: Arc<(Registration, Watch)>,
 }
 
 struct Shared {
@@ -165,10 +167,11 @@ impl FileCache {
         shared.cover_what_is_online(machine);
         let holder: Weak<dyn Relocate> = Arc::<Shared>::downgrade(&shared);
         let pool = machine.movable_pool(&options.name, holder)?;
+        let watch = room::watch(machine, &shared);
         Ok(Self {
             shared,
             pool,
-            _registration: Arc::new(registration),
+            _told: Arc::new((registration, watch)),
         })
     }
 
@@ -336,16 +339,21 @@ impl Shared {
             let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
             nodes.iter().map(|(&id, node)| (id, node.clone())).collect()
         };
-        let mut evicted = 0;
-        for (id, node) in nodes {
-            let mut gone = Vec::new();
-            let look = |slot: usize| self.try_evict(slot, id, &mut gone);
-            let mut clock = node.clock.lock().unwrap_or_else(PoisonError::into_inner);
-            evicted += clock.evict(wanted, look);
-            drop(clock);
-            // Freed when the clock is free again: freeing may settle a pageblock.
-            drop(gone);
-        }
+        let nodes = nodes.into_iter();
+        nodes
+            .map(|(id, node)| self.evict_on(id, &node, wanted))
+            .sum()
+    }
+
+    /// Evicts up to `wanted` pages from one node. Returns how many.
+    fn evict_on(&self, id: NodeId, node: &NodeCache, wanted: u64) -> u64 {
+        let mut gone = Vec::new();
+        let look = |slot: usize| self.try_evict(slot, id, &mut gone);
+        let mut clock = node.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = clock.evict(wanted, look);
+        drop(clock);
+        // Freed when the clock is free again: freeing may settle a pageblock.
+        drop(gone);
         self.counters.add(Count::Evicted, evicted);
         evicted
     }

@@ -4,11 +4,12 @@
 //! [`memplug::Machine`], on whichever node has room, read through from disk on a miss and
 //! evicted by CLOCK when memory runs out. It is a subscriber of the machine: at `GoingOffline` it
 //! drops the pages of the range that are cold (they are clean, the disk has them) and lets the
-//! hot ones be migrated; what it keeps for a node is made when the node gains its first memory
+//! hot ones be migrated, making room for them; what it keeps for a node is made when the node gains its first memory
 //! and dropped when it loses the last, as `status_change_nid` says.
 //!
 //! - `slot`: one page of a file, cached or not. `rmap`: from frame to slot, a table a block.
 //! - `clock`: which pages of a node go first. `cache`: reading, evicting, subscribing, moving.
+//!   `cache::room`: making room for what has to move.
 //! - `stats`: what happened, counted without sharing cache lines.
 //!
 //! Lock order: slot, then reverse map or clock; a slot is only ever *tried* for writing while

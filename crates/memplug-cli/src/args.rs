@@ -25,11 +25,14 @@ pub(crate) enum Command {
 /// Exit statuses: 0 every check passed; 1 a check failed; 2 what was asked for cannot be;
 /// 130 interrupted and undone.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Sizes: 512M, 1GiB, 4096, 0x200000 (binary multiples). Times: 300ms, 12s, 2min.
 
 Exit statuses: 0 every check passed; 1 a check failed; 2 what was asked for cannot be, nothing was
-begun; 130 interrupted, and everything undone.")]
+begun; 130 interrupted, and everything undone."
+)]
 pub(crate) struct RunArgs {
     /// Files and directories to serve
     #[arg(value_name = "PATH", default_value = ".")]

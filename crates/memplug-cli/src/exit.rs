@@ -50,6 +50,10 @@ pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             ExitCode::SUCCESS
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            complain("no command; write memplug run PATH, or see memplug --help");
+            ExitCode::from(Status::BadInput.code())
+        }
         _ => {
             complain(&cause(&error.to_string()));
             ExitCode::from(Status::BadInput.code())

@@ -235,10 +235,10 @@ impl Collector<'_> {
         if !metadata.is_file() {
             return Err(SetError::WrongKind(path.to_owned()));
         }
-        self.file(path).or_else(|skipped| match skipped {
-            Skipped::Unreadable(source) => Err(unreadable(source)),
-            Skipped::Restless => Err(SetError::Restless(path.to_owned())),
-            Skipped::Interrupted => Err(SetError::Interrupted),
+        self.file(path).map_err(|skipped| match skipped {
+            Skipped::Unreadable(source) => unreadable(source),
+            Skipped::Restless => SetError::Restless(path.to_owned()),
+            Skipped::Interrupted => SetError::Interrupted,
         })
     }
 

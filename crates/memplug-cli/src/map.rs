@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_machine_is_shown_node_by_node() {
-        let size = |blocks| Bytes::new(blocks << 21);
+        let size = |blocks: u64| Bytes::new(blocks << 21);
         let machine = Machine::builder().nodes(2).block_size(size(1));
         let machine = machine
             .boot(NodeId::new(0), size(2))

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_last_block_is_looked_at_when_it_is_offline() {
-        let size = |blocks| Bytes::new(blocks << 21);
+        let size = |blocks: u64| Bytes::new(blocks << 21);
         let builder = Machine::builder().nodes(2).block_size(size(1));
         let machine = builder.boot(NODE0, size(1)).build().expect("a machine");
         let dimm = machine

@@ -94,7 +94,7 @@ pub(crate) fn run(stage: &Stage) -> (Record, PhaseClock) {
         }
     }
     performance.begin(Phase::Between);
-    performance.record.memory.after = Sample::take(&stage.machine);
+    performance.record.memory.after = performance.sample();
     (performance.record, performance.clock)
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Screen {
     quiet: bool,
     to_error: bool,
     bar: Option<ProgressBar>,
-    last_status: Mutex<Option<Instant>>,
+    last_status: Mutex<Instant>,
 }
 
 impl Screen {
@@ -36,7 +36,7 @@ impl Screen {
             quiet,
             to_error: document,
             bar,
-            last_status: Mutex::default(),
+            last_status: Mutex::new(Instant::now()),
         }
     }
 
@@ -80,8 +80,8 @@ impl Screen {
             .last_status
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= PLAIN_STATUS) {
-            *last = Some(Instant::now());
+        if last.elapsed() >= PLAIN_STATUS {
+            *last = Instant::now();
             drop(last);
             self.line(&text());
         }

@@ -14,8 +14,8 @@ use crate::readers::{Choice, Load};
 use crate::screen::Screen;
 use crate::sizes::{Sizes, Times};
 use memplug::{
-    BackingKind, BuildError, Bytes, Commit, HugePage, Machine, MachineBuilder, PoolError,
-    Registration, Watch,
+    AddError, AddRequest, BackingKind, BuildError, Bytes, Commit, HugePage, Machine,
+    MachineBuilder, PoolError, Registration, Watch,
 };
 use memplug_cache::{CacheError, CacheOptions, FileCache};
 use std::io;
@@ -26,6 +26,8 @@ use std::sync::Arc;
 pub(crate) enum StageError {
     #[error("the machine: {0}")]
     Build(#[from] BuildError),
+    #[error("{0}")]
+    Device(#[from] AddError),
     #[error("the cache: {0}")]
     Cache(#[from] CacheError),
     #[error("the pins: {0}")]
@@ -111,6 +113,7 @@ impl Stage {
         interrupt: Interrupt,
     ) -> Result<Self, StageError> {
         let machine = builder(&plan).build()?;
+        try_device(&machine, &plan)?;
         let options = CacheOptions {
             cold_after: plan.times.cold_after,
             ..CacheOptions::default()
@@ -136,6 +139,16 @@ impl Stage {
             plan,
         })
     }
+}
+
+/// Whether the device can be had, beside boot memory: adds it and takes it out again.
+fn try_device(machine: &Machine, plan: &Plan) -> Result<(), AddError> {
+    let request = AddRequest::dimm(NODE1, plan.sizes.device);
+    let added = machine.add(&request)?;
+    // Nobody has used it, and nobody else is here.
+    let removed = machine.remove(added.device);
+    debug_assert!(removed.is_ok(), "{removed:?}");
+    Ok(())
 }
 
 fn builder(plan: &Plan) -> MachineBuilder {
@@ -203,6 +216,14 @@ mod tests {
     fn boot_memory_that_cannot_be_is_an_error() {
         let error = stage(plan(1, 100)).err().expect("an error");
         assert!(matches!(error, StageError::Build(_)), "{error}");
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_had_is_an_error() {
+        let mut plan = plan(1, 2 << 20);
+        plan.memory = MemoryChoice::of(&BackingChoice::Path("/dev/null".into()));
+        let error = stage(plan).err().expect("an error");
+        assert!(matches!(error, StageError::Device(_)), "{error}");
     }
 
     #[test]

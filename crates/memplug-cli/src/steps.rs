@@ -3,14 +3,14 @@
 //! An operation that does not come to what it should ends the cycle as broken; what it came to
 //! instead is in its entry.
 
-use crate::demo::{GUARD, PIN, PINNED};
+use crate::demo::{GUARD, PIN};
 use crate::figures;
 use crate::json::{Operation, OperationResult};
 use crate::memory::{GivenBack, LastBlock, NODE1};
 use crate::schedule::{Dimm, Ended, Performance};
 use memplug::{
     AddRequest, BlockId, Blockers, MemoryEvent, OfflineError, OfflineOptions, OnlineError,
-    OnlineWord, Reason, RemoveError,
+    OnlineWord, RemoveError,
 };
 use std::time::{Duration, Instant};
 
@@ -280,10 +280,7 @@ fn told(operation: &Operation, took: Duration) -> String {
 }
 
 fn names_the_pin(blockers: &Blockers) -> bool {
-    blockers.iter().any(|blocker| {
-        let pinned = matches!(&blocker.reason, Reason::Pinned(by) if &**by == PINNED);
-        pinned && &*blocker.owner_name == PIN
-    })
+    blockers.iter().any(|blocker| &*blocker.owner_name == PIN)
 }
 
 /// The pin first, then the others, the first few of them.

@@ -102,6 +102,7 @@ impl Hotplug {
             at = Pfn::new(at.get() + PAGEBLOCK_PAGES);
             isolation.range = PfnRange::between(range.start(), at);
         }
+        self.fewer_free();
         Ok(isolation)
     }
 }

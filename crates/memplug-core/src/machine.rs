@@ -135,6 +135,22 @@ impl Hotplug {
         self.set_watermarks(&managed, kernel);
     }
 
+    /// Free pages were taken out of service: what was allowed to be taken before a watermark
+    /// is passed, and what is reserved, goes back to a time when there were more.
+    pub(crate) fn fewer_free(&self) {
+        if self.config.watermarks == WatermarkPolicy::Off {
+            return;
+        }
+        for node in (0..self.config.nodes).map(NodeId::new) {
+            for zone in ZoneKind::ALL.map(|kind| kind.on(node)) {
+                // Setting them makes the next request count.
+                self.frames
+                    .set_watermarks(zone, self.frames.watermarks(zone));
+            }
+        }
+        self.frames.drain();
+    }
+
     fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {
         let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
             return;

@@ -147,6 +147,8 @@ fn needed(state: &State, geometry: &Geometry, block: &Block, range: PfnRange) ->
                 match other.zone {
                     Some(ZoneKind::Movable) => online = online.saturating_add(other.present),
                     Some(_) => return None,
+                    // Boot memory of several zones: all of them kernel zones.
+                    None if other.state() == BlockState::Online => return None,
                     None => {}
                 }
             }

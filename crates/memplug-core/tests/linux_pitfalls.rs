@@ -5,9 +5,9 @@
 mod harness;
 
 use harness::{BLOCK, Lab, block, for_ever, like_linux, node};
-use memplug_core::units::{BlockId, Bytes, CpuId, PageCount};
+use memplug_core::units::{BlockId, Bytes, CpuId, Order, PageCount};
 use memplug_core::{
-    AddRequest, Answer, BlockState, MachineConfig, MemoryEvent, MemoryMap, OfflineError,
+    AddRequest, Answer, BlockState, Errno, MachineConfig, MemoryEvent, MemoryMap, OfflineError,
     OnlineError, OnlineWord, PageRequest, ZoneKind,
 };
 use std::sync::{Arc, Mutex};
@@ -183,26 +183,14 @@ fn point_06_valid_zones_in_transition() {
 fn point_07_a_refused_removal_changes_zones() {
     Lab::new(2).run(
         "\
-$ plug 256M 1; w online_movable memory32/state; w online_movable memory33/state; pin p 1 1
+$ plug 256M 1; w online_movable memory32/state; nb add k 0; nb keep k 2
 plug 256M 1 -> dimm0: memory32 memory33
 memory32/state <- online_movable : rc=0
-memory33/state <- online_movable : rc=0
-pin p 1M on node 1: ready
-$ nb add veto 0; unpin p; w offline memory32/state; w online_movable memory32/state; vz
-nb add veto 0 : rc=0
-unpin p
-memory32/state <- offline : rc=0
-memory32/state <- online_movable : rc=0
-zones: 32=[Movable] 33=[Movable]
-$ nb set veto GOING_OFFLINE STOP; nb del veto; nb add k 0; nb keep k 2; vz
-nb set veto GOING_OFFLINE STOP : rc=0
-nb del veto : rc=0
 nb add k 0 : rc=0
 nb keep k 2 : rc=0
-zones: 32=[Movable] 33=[Movable]
-$ w offline memory33/state; w online_kernel memory33/state; unplug dimm0; vz
-memory33/state <- offline : rc=0
+$ w online_kernel memory33/state; vz; unplug dimm0; vz
 memory33/state <- online_kernel : rc=0
+zones: 32=[Movable] 33=[Normal]
 unplug dimm0 -> refused
 zones: 32=[Normal] 33=[Normal]
 == auto-online stops at the first failure, and the add succeeds
@@ -340,15 +328,18 @@ fn point_12_boot_blocks_may_never_go_and_do_not_say_so() {
     assert_eq!(gone(0), Err(OfflineError::NotOneZone(block(0))));
     assert_eq!(gone(7), Err(OfflineError::Holes(block(7))));
     assert_eq!(gone(5), Ok(()), "one without kernel pages goes");
-    let owner = machine
-        .owner("kernel", Arc::new(memplug_core::Stays))
-        .expect("a number");
-    let request = PageRequest::unmovable(node(0));
-    let pfn = machine
-        .alloc(CpuId::new(0), &owner, &request)
-        .expect("boot memory");
-    let id = machine.geometry().block_of(pfn);
-    assert!(gone(id.get()).is_err());
+    // Kernel pages in each of the others, and none of them goes.
+    let owner = machine.owner("kernel", Arc::new(memplug_core::Stays));
+    let owner = owner.expect("a number");
+    let request = PageRequest::unmovable(node(0))
+        .only_node()
+        .order(Order::MAX);
+    while machine.alloc(CpuId::new(0), &owner, &request).is_ok() {}
+    for id in [1, 2, 3, 4, 6] {
+        let error = machine.offline(block(id), &for_ever()).expect_err("pinned");
+        assert!(matches!(error, OfflineError::Blocked { .. }), "{error}");
+        assert_eq!(error.errno(), Errno::EBUSY);
+    }
     assert_eq!(
         machine.online(block(6), None),
         Err(OnlineError::NotOffline(block(6)))

@@ -9,6 +9,28 @@ use crate::{FrameTable, ZoneId, rows};
 use memplug_units::{PAGEBLOCK_PAGES, PageCount, PfnRange};
 
 /// The pages of a zone (or of a range), each in exactly one place.
+///
+/// ```
+/// use memplug_frame::{FrameTable, ZoneId};
+/// use memplug_units::{Bytes, Geometry, PageCount, Pfn, PfnRange};
+///
+/// // A block of 8 MiB with a hole of 100 pages.
+/// let geometry = Geometry::with_block_size(Bytes::new(8 << 20))?;
+/// let table = FrameTable::new(&geometry, PageCount::new(2048), 1, 1)?;
+/// let zone = ZoneId::new(0);
+/// table.online(PfnRange::between(Pfn::new(0), Pfn::new(2048)), zone)?;
+/// table.hold(PfnRange::between(Pfn::new(0), Pfn::new(100)));
+/// table.isolate(Pfn::new(512))?;
+///
+/// let counts = table.zone_counts(zone);
+/// assert_eq!(counts.allocated, PageCount::new(100));
+/// assert_eq!(counts.isolated, PageCount::new(512));
+/// assert_eq!(counts.free, PageCount::new(412 + 1024));
+/// assert_eq!(counts.total(), PageCount::new(2048));
+/// // 412 = 256 + 128 + 16 + 8 + 4, and the second half of the block is one chunk of order 10.
+/// assert_eq!(counts.buddy, [0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZoneCounts {
     /// Free and available to everyone (`nr_free_pages`).
@@ -19,7 +41,8 @@ pub struct ZoneCounts {
     pub isolated: PageCount,
     /// Allocated, holes of boot memory included.
     pub allocated: PageCount,
-    /// Free chunks of each order, as a buddy allocator would hold the pages in `free`.
+    /// Free chunks of each order, as a buddy allocator would hold the pages in `free`. For a
+    /// range, neighbouring pageblocks are not put together to chunks of order 10.
     pub buddy: [u64; 11],
 }
 
@@ -55,7 +78,7 @@ impl FrameTable {
     /// The pages of a range of whole pageblocks. Pages that are not online do not count.
     pub fn range_counts(&self, range: PfnRange) -> ZoneCounts {
         let mut counts = ZoneCounts::default();
-        for pageblock in crate::table::Directory::pageblocks_in(range) {
+        for pageblock in self.directory.described(range) {
             let Some((area, bit)) = self.directory.area_of(pageblock) else {
                 continue;
             };

@@ -5,7 +5,9 @@
 //! (3) zone by zone, in the order given: reserve a pageblock that already serves the class,
 //! else a wholly free one, else share a pageblock with other classes (`mixed.rs`), else take
 //! all reservations of the zone away and try once more. So a request fails only if no zone it
-//! allows has a free aligned chunk above its watermark, as far as nobody frees meanwhile.
+//! allows has a free aligned chunk above its watermark, as far as nobody else gets or frees
+//! there meanwhile: a pageblock that another thread is just taking, sharing or merging is not
+//! waited for.
 //!
 //! I-FRAME-1 is kept here by [`FrameTable::confirm`]: claim first, then look at the tag.
 
@@ -30,6 +32,30 @@ pub enum Reserves {
 }
 
 /// What is wanted.
+///
+/// ```
+/// use memplug_frame::{Class, FrameTable, MigrateType, Request, RequestKey, Reserves, ZoneId};
+/// use memplug_units::{Bytes, CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
+///
+/// // Two blocks of 2 MiB: the first in the zone "normal", the second in "movable".
+/// let geometry = Geometry::with_block_size(Bytes::new(2 << 20))?;
+/// let table = FrameTable::new(&geometry, PageCount::new(1024), 2, 1)?;
+/// let (normal, movable) = (ZoneId::new(0), ZoneId::new(1));
+/// table.online(PfnRange::between(Pfn::new(0), Pfn::new(512)), normal)?;
+/// table.online(PfnRange::between(Pfn::new(512), Pfn::new(1024)), movable)?;
+///
+/// // Movable pages may lie in either zone, and rather in the second.
+/// let request = Request {
+///     class: Class::new(table.add_owner()?, MigrateType::Movable, Order::PAGEBLOCK),
+///     key: RequestKey::new(1),
+///     zones: &[movable, normal],
+///     reserves: Reserves::Keep,
+/// };
+/// assert_eq!(table.get(CpuId::new(0), &request), Ok(Pfn::new(512)));
+/// assert_eq!(table.get(CpuId::new(0), &request), Ok(Pfn::new(0)));
+/// assert!(table.get(CpuId::new(0), &request).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Whose, how treated, how large.

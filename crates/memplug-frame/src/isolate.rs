@@ -87,7 +87,7 @@ impl FrameTable {
     /// memory, firmware. To be called before anyone allocates from it.
     pub fn hold(&self, range: PfnRange) {
         let class = Class::new(RESERVED, MigrateType::Unmovable, Order::ZERO);
-        for pageblock in Directory::pageblocks_in(range) {
+        for pageblock in self.directory.described(range) {
             self.hold_in(pageblock, range, class);
         }
     }
@@ -96,11 +96,12 @@ impl FrameTable {
         let Some(block) = self.directory.block(pageblock) else {
             return;
         };
-        let fresh = self.unlist(pageblock)
-            && self.zone_of(pageblock).is_some_and(|zone| {
-                let make = |generation| Tag::new(Kind::Uniform, class, None, generation);
-                self.retag(zone, pageblock, make).is_some()
-            });
+        // Busy until the bits are set: as long as it looks empty, anyone may merge it.
+        let make = |generation| Tag::new(Kind::Uniform, class, None, generation).busy();
+        let fresh = match self.zone_of(pageblock) {
+            Some(zone) if self.unlist(pageblock) => self.retag(zone, pageblock, make),
+            _ => None,
+        };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         if tag.kind() != Kind::Uniform || tag.class() != class {
             return;
@@ -109,11 +110,14 @@ impl FrameTable {
             let bits = (0..64)
                 .filter(|bit| range.contains(join(pageblock, at * 64 + bit)))
                 .fold(0, |bits, bit| bits | 1u64 << bit);
-            if fresh {
+            if fresh.is_some() {
                 rows::fill(row, bits);
             } else {
                 row.fetch_or(bits, Ordering::SeqCst);
             }
+        }
+        if let Some(tag) = fresh {
+            block.tag.store(tag.not_busy().0, Ordering::SeqCst);
         }
         self.settle(pageblock);
     }
@@ -124,7 +128,10 @@ impl FrameTable {
     /// [`IsolateError`] if someone else has, or it is not online.
     pub fn isolate(&self, pfn: Pfn) -> Result<(), IsolateError> {
         let (pageblock, _) = split(pfn);
-        let Some(block) = self.directory.block(pageblock) else {
+        let (Some(block), Some((area, _))) = (
+            self.directory.block(pageblock),
+            self.directory.area_of(pageblock),
+        ) else {
             return Err(IsolateError::NotOnline { pfn });
         };
         loop {
@@ -132,12 +139,13 @@ impl FrameTable {
             if tag.is_isolated() {
                 return Err(IsolateError::Isolated { pfn });
             }
-            if tag.is_busy() {
+            // Coming: it may have been taken off its list below, in the life that begins.
+            if tag.is_busy() || area.is_coming() {
                 relax();
                 continue;
             }
             // After the tag: it changes when the pageblock leaves this zone.
-            let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone)) else {
+            let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
                 return Err(IsolateError::NotOnline { pfn });
             };
             if tag.kind() == Kind::None {

@@ -18,7 +18,7 @@
 //! Lock order: the only lock is that of the side tables of mixed pageblocks; it is a leaf.
 //! Left out: no clock, no callbacks, no memory: frames are numbers. A thread that sleeps
 //! between two instructions while a pageblock is taken 65,536 times with equal outcome could
-//! claim under a recycled tag; it would claim for the same owner, so nothing breaks.
+//! claim under a recycled tag; it would claim for the same class, so nothing breaks.
 #![cfg_attr(not(any(feature = "std", loom)), no_std)]
 #![forbid(unsafe_code)]
 
@@ -68,6 +68,42 @@ pub const RESERVED: OwnerId = OwnerId::new(0);
 /// Shared between threads; every method takes `&self`. Onlining and offlining a range must be
 /// called by one thread at a time (the layer above holds its hotplug lock); everything else is
 /// free to run at any time.
+///
+/// ```
+/// use memplug_frame::{
+///     Class, FrameTable, FreeError, MigrateType, Request, RequestKey, Reserves, ZoneId,
+/// };
+/// use memplug_units::{CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
+///
+/// // One block of 128 MiB at the start of a machine of 1 GiB, one zone, one processor.
+/// let geometry = Geometry::default();
+/// let table = FrameTable::new(&geometry, PageCount::new(1 << 18), 1, 1)?;
+/// let block = PfnRange::between(Pfn::new(0), Pfn::new(geometry.pages_per_block().get()));
+/// let normal = ZoneId::new(0);
+/// table.online(block, normal)?;
+///
+/// let owner = table.add_owner()?;
+/// let (cpu, order) = (CpuId::new(0), Order::ZERO);
+/// let request = Request {
+///     class: Class::new(owner, MigrateType::Movable, order),
+///     key: RequestKey::new(0),
+///     zones: &[normal],
+///     reserves: Reserves::Keep,
+/// };
+/// let pfn = table.get(cpu, &request)?;
+/// assert_eq!(table.allocation_at(pfn).map(|found| found.class.owner()), Some(owner));
+///
+/// // To go off line, all pageblocks are isolated and then emptied.
+/// for pfn in block.iter().step_by(512) {
+///     table.isolate(pfn)?;
+/// }
+/// assert!(table.get(cpu, &request).is_err());
+/// assert_eq!(table.offline(block), Err(Pfn::new(0))); // the first with a page in use
+/// table.put(pfn, order, owner)?;
+/// assert_eq!(table.offline(block), Ok(()));
+/// assert_eq!(table.put(pfn, order, owner), Err(FreeError::NotMemory { pfn }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct FrameTable {
     directory: Directory,
     zones: Box<[ZoneFrames]>,

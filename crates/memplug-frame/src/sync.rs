@@ -19,12 +19,13 @@ pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Orderi
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
-/// Loom's word, with a choice of what loads and stores are.
+/// Loom's word, with two changes.
 ///
-/// Left to itself, loom lets a load return older values but does not try every order of loads
-/// and writes: of the loads of a word it remembers the last only. In a strong model each load
-/// is a read-modify-write that changes nothing, and each store is a swap: the accesses of a
-/// word have one order, as `SeqCst` ones do, and all orders are tried.
+/// A store is a swap: loom does not order a plain store behind a read-modify-write that came
+/// before it in another thread. And in a *strong* model a load is a read-modify-write that
+/// changes nothing, so that the accesses of a word have one order, as `SeqCst` ones do, and
+/// all such orders are tried; ordinary loads may return older values, but of the loads of a
+/// word loom remembers only the last when it looks for other orders.
 #[cfg(loom)]
 mod model {
     use core::cell::Cell;
@@ -59,11 +60,7 @@ mod model {
         }
         /// Gives it a value.
         pub fn store(&self, value: u64, order: Ordering) {
-            if STRONG.get() {
-                self.0.swap(value, Ordering::SeqCst);
-            } else {
-                self.0.store(value, order);
-            }
+            self.0.swap(value, order);
         }
     }
 

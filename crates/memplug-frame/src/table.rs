@@ -229,6 +229,12 @@ impl Directory {
         range.start().get() >> PAGEBLOCK_ORDER..range.end().get().div_ceil(1 << PAGEBLOCK_ORDER)
     }
 
+    /// The same, as far as they can be described: any range may be asked about.
+    pub(crate) fn described(&self, range: PfnRange) -> core::ops::Range<Pageblock> {
+        let all = Self::pageblocks_in(range);
+        all.start..all.end.min(self.pageblocks)
+    }
+
     /// Bytes of metadata that exist for each frame described, everything counted.
     pub(crate) fn bytes_per_frame(&self) -> f64 {
         let words = ROWS as f64 + 1.0 + AREA_WORDS as f64 / (1u64 << self.area_shift) as f64;

@@ -9,7 +9,7 @@
 //! | 9-10 | their migrate type |
 //! | 11-26 | their owner |
 //! | 27-38 | 1 + the processor that has it reserved, 0 if none |
-//! | 39-54 | generation, one up each time the pageblock is taken from the wholly free ones |
+//! | 39-54 | generation, one up each time the pageblock is taken whole, put back after isolation, or goes |
 //!
 //! A *class* is order, migrate type and owner together (bits 5-26). A pageblock serves one
 //! class as long as there is room ([`Kind::Uniform`]); that is how an owner is known for every
@@ -46,6 +46,16 @@ impl MigrateType {
 }
 
 /// Order, migrate type and owner of an allocation.
+///
+/// ```
+/// use memplug_frame::{Class, MigrateType};
+/// use memplug_units::{Order, OwnerId};
+///
+/// let class = Class::new(OwnerId::new(7), MigrateType::Movable, Order::PAGEBLOCK);
+/// assert_eq!(class.owner(), OwnerId::new(7));
+/// assert_eq!(class.migrate_type(), MigrateType::Movable);
+/// assert_eq!(class.order().pages().get(), 512);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Class(u32);
 
@@ -155,6 +165,9 @@ impl Tag {
     }
     pub(crate) const fn busy(self) -> Self {
         Self(self.0 | BUSY)
+    }
+    pub(crate) const fn not_busy(self) -> Self {
+        Self(self.0 & !BUSY)
     }
     pub(crate) const fn isolated(self) -> Self {
         Self((self.0 | ISOLATED) & !(CPU_BITS << CPU_SHIFT))

@@ -35,7 +35,7 @@ impl FrameTable {
     /// Appends the chunks allocated in a range of whole pageblocks, ascending, until `limit`
     /// are found. A chunk of order 10 counts for the pageblock of its head.
     pub fn allocations(&self, range: PfnRange, limit: usize, found: &mut Vec<Allocation>) {
-        for pageblock in crate::table::Directory::pageblocks_in(range) {
+        for pageblock in self.directory.described(range) {
             if found.len() >= limit {
                 return;
             }

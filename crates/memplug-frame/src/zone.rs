@@ -37,6 +37,31 @@ impl ZoneId {
 }
 
 /// Free pages at which something happens.
+///
+/// ```
+/// use memplug_frame::{
+///     Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
+/// };
+/// use memplug_units::{Bytes, CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
+///
+/// let geometry = Geometry::with_block_size(Bytes::new(2 << 20))?;
+/// let table = FrameTable::new(&geometry, PageCount::new(512), 1, 1)?;
+/// let zone = ZoneId::new(0);
+/// table.online(PfnRange::between(Pfn::new(0), Pfn::new(512)), zone)?;
+/// let [min, low, high] = [100, 200, 300].map(PageCount::new);
+/// table.set_watermarks(zone, Watermarks { min, low, high });
+///
+/// let class = Class::new(table.add_owner()?, MigrateType::Movable, Order::ZERO);
+/// let get = |reserves| {
+///     let (key, zones) = (RequestKey::new(0), &[zone]);
+///     table.get(CpuId::new(0), &Request { class, key, zones, reserves })
+/// };
+/// while get(Reserves::Keep).is_ok() {}
+/// assert_eq!(table.zone_counts(zone).free, min);
+/// assert!(table.is_pressed(zone)); // reclaim is asked for since "low" was passed
+/// assert!(get(Reserves::Use).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
     /// Below it only requests that may use the reserves are served.
@@ -118,7 +143,8 @@ pub(crate) struct ZoneMap {
 /// One zone.
 pub(crate) struct ZoneFrames {
     map: OnceBox<ZoneMap>,
-    /// Wholly free pageblocks that are not isolated.
+    /// Wholly free pageblocks that are not isolated. Changed where a tag says so, not where a
+    /// bit in an area changes: a taker can lose what it took.
     pub(crate) whole_blocks: AtomicI64,
     pub(crate) min: AtomicU64,
     pub(crate) low: AtomicU64,

@@ -402,3 +402,65 @@ fn blocks_of_2_mib() {
 fn blocks_of_8_mib() {
     rounds(2048);
 }
+
+/// Four threads take what they get, from easy times on, until they are refused.
+#[test]
+fn min_is_undershot_by_one_chunk_a_thread_at_the_most() {
+    let arena = Arena::new(PAGEBLOCK);
+    let zone = ZoneId::new(0);
+    let min = 600;
+    let marks = Watermarks {
+        min: PageCount::new(min),
+        low: PageCount::new(650),
+        high: PageCount::new(700),
+    };
+    let largest = 8;
+    for block in [1, 3, 5] {
+        assert!(arena.cycle(block, 0), "all memory in one zone");
+    }
+    for seed in 0..if cfg!(debug_assertions) { 20 } else { 200 } {
+        arena.table.set_watermarks(zone, marks);
+        let take = |number: u16| {
+            let (table, mut random) = (&arena.table, Random(seed << 8 | u64::from(number)));
+            let (owner, cpu) = (OwnerId::new(number + 1), CpuId::new(number));
+            let mut taken = Vec::new();
+            loop {
+                let order = Order::new(random.below(4) as u8).expect("at most 10");
+                let class = Class::new(owner, MigrateType::Movable, order);
+                let request = Request {
+                    class,
+                    key: RequestKey::new(0),
+                    zones: &[zone],
+                    reserves: Reserves::Keep,
+                };
+                let got = table
+                    .get_cached(cpu, class, request.key)
+                    .or_else(|| table.get(cpu, &request).ok());
+                match got {
+                    Some(pfn) => taken.push((pfn, order, owner)),
+                    None => return taken,
+                }
+            }
+        };
+        let taken: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..WORKERS)
+                .map(|number| scope.spawn(move || take(number)))
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().expect("a taker"))
+                .collect()
+        });
+        let free = arena.table.zone_counts(zone).free_and_cached().get();
+        assert!(
+            free + u64::from(WORKERS) * largest >= min,
+            "{free} pages left"
+        );
+        assert!(arena.table.is_pressed(zone));
+        for (pfn, order, owner) in taken {
+            assert_eq!(arena.table.put(pfn, order, owner), Ok(()));
+        }
+        arena.table.set_watermarks(zone, Watermarks::default());
+    }
+    check_empty(&arena);
+}

@@ -180,6 +180,7 @@ impl World {
                 Some(pfn)
             }
             Err(_) => {
+                self.reach("allocation refused");
                 if undisturbed {
                     self.check_nothing_free(&wish);
                 }

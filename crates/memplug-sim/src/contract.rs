@@ -169,6 +169,10 @@ impl World {
             return;
         };
         self.took(chunk.actor, to, chunk.order, chunk.migrate_type);
+        // Memory was perhaps short, and the old one freed in the course of it.
+        if self.with_held(|held| held.chunks.get(&pfn).copied()) != Some(*chunk) {
+            return;
+        }
         self.with_held(|held| {
             if let Some(new) = held.chunks.get_mut(&to.get()) {
                 new.stamp = chunk.stamp;
@@ -176,7 +180,6 @@ impl World {
         });
         let (from, to) = (range_of(pfn, chunk.order), range_of(to.get(), chunk.order));
         self.platform.copy(from, to);
-        // The allocation may have made others free pages, but nobody frees ours.
         self.release(pfn, chunk);
     }
 

@@ -94,6 +94,16 @@ impl World {
         done: &Result<AddReport, AddError>,
         ended: &mut Ended,
     ) {
+        self.reach(match done {
+            Ok(report) if report.auto_online.iter().any(Result::is_err) => {
+                "add: auto-online stopped"
+            }
+            Ok(report) if !report.auto_online.is_empty() => "add: auto-online",
+            Ok(_) => "add",
+            Err(AddError::NoMemory(_)) => "add: no memory",
+            Err(AddError::Platform { .. }) => "add: platform",
+            Err(_) => "add: cannot be",
+        });
         let fits = match (&expected, done) {
             (Err(errno), Err(error)) => *errno == error.errno(),
             (Ok(range), Ok(report)) => {
@@ -158,6 +168,14 @@ impl World {
         attempts: &mut VecDeque<Attempt>,
         ended: &Ended,
     ) {
+        self.reach(match done {
+            Ok(report) if report.notify.status_change_nid.is_some() => "online: first of its node",
+            Ok(report) if report.zone == ZoneKind::Movable => "online: movable",
+            Ok(_) => "online: kernel",
+            Err(OnlineError::Refused { .. }) => "online: refused",
+            Err(OnlineError::Platform { .. }) => "online: platform",
+            Err(_) => "online: cannot be",
+        });
         let range = self.range_of_block(id);
         let mine = attempts.front().is_some_and(|attempt| {
             range.is_some_and(|range| range.contains_range(attempt.notify.range()))
@@ -193,6 +211,18 @@ impl World {
         done: &Result<OfflineReport, OfflineError>,
         ended: &mut Ended,
     ) {
+        self.reach(match done {
+            Ok(report) if report.notify.start_pfn.get() % 32768 == 512 => "offline: with own map",
+            Ok(report) if report.moved.get() > 0 => "offline: moved",
+            Ok(report) if report.used_after_notice < report.used_before => "offline: released",
+            Ok(_) => "offline: empty",
+            Err(OfflineError::Blocked { .. }) => "offline: blocked",
+            Err(OfflineError::Refused { .. }) => "offline: refused",
+            Err(OfflineError::Deadline { .. }) => "offline: deadline",
+            Err(OfflineError::Cancelled { .. }) => "offline: cancelled",
+            Err(OfflineError::Platform { .. }) => "offline: platform",
+            Err(_) => "offline: cannot be",
+        });
         let said = done.as_ref().err().map(OfflineError::errno);
         let first = ended.attempts.first();
         let fits = match (errno, done) {
@@ -291,6 +321,12 @@ impl World {
             let mut all = ended.attempts.iter();
             all.any(|a| a.going == event && a.error.is_some())
         };
+        self.reach(match done {
+            Ok(_) if online.is_empty() => "unplug: offline already",
+            Ok(_) => "unplug",
+            Err(_) if went.is_empty() => "unplug: failed",
+            Err(_) => "unplug: failed and put back",
+        });
         let fits = match done {
             Ok(report) => {
                 let said: Vec<_> = report.offlined.iter().map(|r| r.notify).collect();
@@ -338,6 +374,11 @@ impl World {
         done: &Result<RemoveReport, RemoveError>,
         ended: &Ended,
     ) {
+        self.reach(match done {
+            Ok(_) => "remove",
+            Err(RemoveError::Platform { .. }) => "remove: platform",
+            Err(_) => "remove: cannot be",
+        });
         let fits = match (expected, done) {
             (Ok(()), Ok(report)) => report.blocks == blocks && report.offlined.is_empty(),
             // A failure can come before it is found out that it cannot be.

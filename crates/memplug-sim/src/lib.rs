@@ -19,6 +19,7 @@ mod actors;
 mod check;
 mod contents;
 mod contract;
+mod faults;
 mod judge;
 mod model;
 mod owners;
@@ -34,7 +35,8 @@ mod watch;
 mod world;
 mod yields;
 
+pub use faults::{Kind, Setting, Tried, settings, try_all};
 pub use model::Model;
 pub use platform::{Fallible, Fault, Hook, How, INJECTED, Point, SimPlatform};
-pub use run::{Failure, STEPS, machine_config, run_seed};
+pub use run::{Failure, STEPS, Story, machine_config, run_seed};
 pub use violation::Violation;

@@ -151,6 +151,7 @@ impl PageOwner for ActorPages {
             if freed >= wanted.get() {
                 break;
             }
+            world.reach("reclaimed");
             world.release(pfn, &chunk);
             freed += chunk.order.pages().get();
         }
@@ -164,12 +165,14 @@ impl World {
         let mine = self.with_held(|held| held.chunks.get(&from).copied());
         let Some(chunk) = mine.filter(|c| c.actor == actor && c.order == one.order) else {
             // Freed a moment ago, by somebody who ran in between.
+            self.reach("migrate: gone");
             return MoveOutcome::Gone;
         };
         self.check_offer(actor, one, &chunk);
         let temper = self.with_held(|held| held.actors[actor].temper);
         let decision = self.roll(|rng| temper.decide(rng));
         self.say(|| format!("actor {actor} is to move {} to {}: {decision:?}", one.from, one.to));
+        self.reach("migrate: offered");
         match decision {
             Decision::Say(Reply::Busy) => MoveOutcome::Busy,
             Decision::Say(Reply::Untouched) => MoveOutcome::Untouched,

@@ -3,11 +3,12 @@
 use crate::Violation;
 use crate::shape;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Operations of a seed, unless somebody says otherwise.
-pub const STEPS: u32 = 60;
+pub const STEPS: u32 = 150;
 
 /// A seed that went wrong.
 #[derive(Clone, Debug)]
@@ -30,11 +31,20 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the world of a seed for so many operations. Returns how many were run.
+/// A seed that went well.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// Operations run.
+    pub steps: u32,
+    /// What happened how often, by name.
+    pub reached: BTreeMap<&'static str, u64>,
+}
+
+/// Runs the world of a seed for so many operations.
 ///
 /// # Errors
 /// [`Failure`], at the first operation after which something is not as promised.
-pub fn run_seed(seed: u64, steps: u32, verbose: bool) -> Result<u32, Failure> {
+pub fn run_seed(seed: u64, steps: u32, verbose: bool) -> Result<Story, Failure> {
     let fail = |step, violations| Failure {
         seed,
         step,
@@ -63,10 +73,12 @@ pub fn run_seed(seed: u64, steps: u32, verbose: bool) -> Result<u32, Failure> {
             found.push(Violation::new("panic", detail));
         }
         if !found.is_empty() {
+            world.say(|| format!("{:#?}", world.machine().view()));
             return Err(fail(step, found));
         }
     }
-    Ok(steps)
+    let reached = world.reached();
+    Ok(Story { steps, reached })
 }
 
 /// Some machine's configuration, and the first of the sixteen blocks in which its memory lies,

@@ -71,7 +71,7 @@ impl Shape {
     pub(crate) fn address(&self, rng: &mut Rng) -> Bytes {
         let block = self.config.geometry.block_size().get();
         let start = (self.first.get() + rng.below(WINDOW)) * block;
-        let odd = rng.weighted(&[(20, 0), (1, PAGE), (1, 2 * MIB), (1, 100)]);
+        let odd = rng.weighted(&[(40, 0), (1, PAGE), (1, 2 * MIB), (1, 100)]);
         Bytes::new(start + odd)
     }
 }
@@ -123,7 +123,10 @@ fn pieces_of(
         }
     };
     match rng.weighted(&[(4, 0), (1, 1), (1, 2), (1, 3)]) {
-        1 => piece(node, start, end - PAGE * (1 + rng.below(700))),
+        1 => {
+            let missing = PAGE * (1 + rng.below(700));
+            piece(node, start, end.saturating_sub(missing));
+        }
         2 => {
             let at = start + PAGE * (1 + rng.below((end - start) / PAGE - 1));
             let until = (at + PAGE * (1 + rng.below(300))).min(end);

@@ -37,10 +37,10 @@ impl World {
         let operation = self.roll(|rng| {
             rng.weighted(&[
                 (8, Operation::Work),
-                (6, Operation::Plug),
+                (9, Operation::Plug),
                 (18, Operation::Online),
                 (14, Operation::Offline),
-                (4, Operation::Unplug),
+                (6, Operation::Unplug),
                 (3, Operation::Remove),
                 (2, Operation::Policy),
                 (1, Operation::AutoOnline),
@@ -148,21 +148,21 @@ impl World {
         let block = self.shape.config.geometry.block_size().get();
         let nodes = u64::from(self.shape.config.nodes);
         self.roll(|rng| {
-            let odd = rng.weighted(&[(20, 0), (1, 4096), (1, 1)]);
+            let odd = rng.weighted(&[(40, 0), (1, 4096), (1, 1)]);
             let address = self.shape.address(rng);
-            let node = rng.below(nodes) + rng.weighted(&[(20, 0), (1, 1)]);
+            let node = rng.below(nodes) + rng.weighted(&[(40, 0), (1, 1)]);
             AddRequest {
                 node: NodeId::new(node as u16),
-                size: Bytes::new(block * rng.weighted(&[(4, 1), (3, 2), (2, 3), (1, 0)]) + odd),
-                place: if rng.once_in(2) {
+                size: Bytes::new(block * rng.weighted(&[(12, 1), (9, 2), (6, 3), (1, 0)]) + odd),
+                place: if rng.once_in(3) {
                     Place::At(address)
                 } else {
                     Place::From(address)
                 },
-                group: match rng.below(6) {
-                    0 => GroupChoice::None,
-                    1 => GroupChoice::Existing(GroupId::new(99)),
-                    2 | 3 if !groups.is_empty() => GroupChoice::Existing(rng.pick(&groups)),
+                group: match rng.below(16) {
+                    0 => GroupChoice::Existing(GroupId::new(99)),
+                    1..=3 => GroupChoice::None,
+                    4..=8 if !groups.is_empty() => GroupChoice::Existing(rng.pick(&groups)),
                     _ => GroupChoice::Own,
                 },
                 own_map: !rng.once_in(3),

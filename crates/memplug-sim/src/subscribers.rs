@@ -121,7 +121,10 @@ impl World {
         match answer {
             Some(answer) => answer,
             // Not `panic!`: the hook need not print what happens on purpose.
-            None => std::panic::resume_unwind(Box::new("as the seed wants it")),
+            None => {
+                self.reach("panic in a callback");
+                std::panic::resume_unwind(Box::new("as the seed wants it"))
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use memplug_core::{
     AddRequest, CancelHandle, Hotplug, MachineError, OfflineOptions, OnlineWord, TargetPolicy,
     Uevent, ZoneKind,
 };
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -60,6 +61,7 @@ pub(crate) struct World {
     pub(crate) subscribers: Mutex<Subscribers>,
     pub(crate) current: Mutex<Current>,
     found: Mutex<Vec<Violation>>,
+    reached: Mutex<BTreeMap<&'static str, u64>>,
     verbose: bool,
     pub(crate) depth: AtomicU32,
 }
@@ -85,6 +87,7 @@ impl World {
             subscribers: Mutex::new(Subscribers::default()),
             current: Mutex::new(Current::default()),
             found: Mutex::new(Vec::new()),
+            reached: Mutex::new(BTreeMap::new()),
             verbose,
             depth: AtomicU32::new(0),
         });
@@ -132,6 +135,17 @@ impl World {
         for Violation { promise, detail } in violations {
             self.expect(false, promise, || detail);
         }
+    }
+
+    /// Remembers that something worth testing happened: a simulator that never gets there
+    /// finds nothing there.
+    pub(crate) fn reach(&self, what: &'static str) {
+        *lock(&self.reached).entry(what).or_default() += 1;
+    }
+
+    /// What happened how often.
+    pub(crate) fn reached(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.reached).clone()
     }
 
     /// What was found so far.

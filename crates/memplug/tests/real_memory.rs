@@ -246,3 +246,14 @@ fn a_page_outlives_the_handles() {
     // A page keeps its memory alive.
     assert_eq!(page.len(), 4096);
 }
+
+#[test]
+fn metadata_is_as_small_as_the_readme_says() {
+    let machine = Machine::builder().build().expect("machine");
+    let bytes = format!("{:.4}", machine.hotplug().frames().bytes_per_frame());
+    let readme = include_str!("../../../README.md");
+    assert!(
+        readme.contains(&format!("{bytes} bytes of metadata for each 4 KiB frame")),
+        "{bytes}"
+    );
+}

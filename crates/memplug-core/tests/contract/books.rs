@@ -9,18 +9,26 @@ use std::time::Duration;
 fn every_subscriber_has_its_books() {
     let lab = two_blocks();
     let quiet = lab.machine.subscribe("quiet", -3, |_| Answer::Done);
-    let _veto = lab.machine.subscribe("veto", 7, |notice| match notice.event {
-        MemoryEvent::GoingOnline => Answer::refuse("not today"),
-        _ => Answer::Ok,
-    });
+    let _veto = lab
+        .machine
+        .subscribe("veto", 7, |notice| match notice.event {
+            MemoryEvent::GoingOnline => Answer::refuse("not today"),
+            _ => Answer::Ok,
+        });
     let bench = lab.bench.clone();
     let _slow = lab.machine.subscribe("slow", 7, move |notice| {
         // The platform's clock goes on by pauses only.
-        let pauses = if notice.event == MemoryEvent::GoingOffline { 5 } else { 2 };
+        let pauses = if notice.event == MemoryEvent::GoingOffline {
+            5
+        } else {
+            2
+        };
         (0..pauses).for_each(|_| memplug_core::Platform::pause(&*bench, 0));
         Answer::Ok
     });
-    lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
     for _ in 0..2 {
         lab.machine.online(block(33), None).expect_err("veto");
     }
@@ -32,7 +40,10 @@ fn every_subscriber_has_its_books() {
     assert_eq!(veto.last_refusal.as_deref(), Some("not today"));
     let slow = &stats[1];
     let seconds = |duration: Duration| duration.as_secs();
-    assert_eq!((slow.calls, seconds(slow.longest), seconds(slow.last)), (2, 5, 2));
+    assert_eq!(
+        (slow.calls, seconds(slow.longest), seconds(slow.last)),
+        (2, 5, 2)
+    );
     assert_eq!(slow.last_refusal, None);
     let expected = SubscriberStats {
         name: "quiet".into(),
@@ -51,13 +62,19 @@ fn a_report_tells_who_said_what() {
     let lab = two_blocks();
     let _a = lab.machine.subscribe("a", 2, |_| Answer::Ok);
     let _b = lab.machine.subscribe("b", 1, |_| Answer::Done);
-    let report = lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
+    let report = lab
+        .machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
     assert_eq!((report.block, report.zone), (block(33), ZoneKind::Movable));
     let rounds: Vec<_> = report
         .rounds
         .iter()
         .map(|round| {
-            let calls = round.calls.iter().map(|c| (c.name.as_str(), c.priority, c.answer.clone()));
+            let calls = round
+                .calls
+                .iter()
+                .map(|c| (c.name.as_str(), c.priority, c.answer.clone()));
             (round.event, round.error, calls.collect::<Vec<_>>())
         })
         .collect();
@@ -67,8 +84,16 @@ fn a_report_tells_who_said_what() {
         (MemoryEvent::Offline, None, calls),
     ];
     assert_eq!(rounds, expected);
-    assert!(report.rounds.iter().all(|round| round.notify == report.notify));
-    let report = lab.machine.online(block(33), Some(OnlineWord::Kernel)).expect("nor now");
+    assert!(
+        report
+            .rounds
+            .iter()
+            .all(|round| round.notify == report.notify)
+    );
+    let report = lab
+        .machine
+        .online(block(33), Some(OnlineWord::Kernel))
+        .expect("nor now");
     let events: Vec<_> = report.rounds.iter().map(|round| round.event).collect();
     assert_eq!(events, [MemoryEvent::GoingOnline, MemoryEvent::Online]);
     assert_eq!(report.zone, ZoneKind::Normal);
@@ -78,12 +103,21 @@ fn a_report_tells_who_said_what() {
 #[test]
 fn the_argument_of_2007() {
     let lab = two_blocks();
-    let report = lab.machine.offline(block(32), &for_ever()).expect("nobody refuses");
-    assert_eq!(report.notify.status_change_nid_normal, Some(crate::harness::node(1)));
+    let report = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect("nobody refuses");
+    assert_eq!(
+        report.notify.status_change_nid_normal,
+        Some(crate::harness::node(1))
+    );
     let short = report.notify.as_2007();
     assert_eq!((short.start_pfn, short.nr_pages), (1_048_576, 32768));
     assert_eq!(short.status_change_nid, -1);
-    let last = lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
+    let last = lab
+        .machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
     assert_eq!(last.notify.as_2007().status_change_nid, 1);
 }
 
@@ -96,7 +130,10 @@ fn the_time_an_operation_took() {
         memplug_core::Platform::pause(&*bench, 0);
         Answer::Ok
     });
-    let report = lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
+    let report = lab
+        .machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
     assert_eq!(report.took, Duration::from_secs(2));
     assert_eq!(report.rounds[0].calls[0].took, Duration::from_secs(1));
     let report = lab.machine.online(block(33), None).expect("nor now");

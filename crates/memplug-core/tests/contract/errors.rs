@@ -19,17 +19,24 @@ use std::time::Duration;
 fn name(error: &(impl Display + Debug)) -> String {
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains("; "), "no remedy: {text}");
+    let remedy = ["; ", ": use", ": choose"]
+        .iter()
+        .any(|mark| text.contains(mark));
+    assert!(remedy, "no remedy: {text}");
     assert!(!text.ends_with('.'), "{text}");
     let debug = format!("{error:?}");
-    let end = debug.find(|c: char| !c.is_alphanumeric()).unwrap_or(debug.len());
+    let end = debug
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(debug.len());
     debug[..end].to_owned()
 }
 
 fn machine_error(change: impl FnOnce(&mut MachineConfig)) -> MachineError {
     let mut config = like_linux(2);
     change(&mut config);
-    Hotplug::new(config, Arc::new(Bench::default())).err().expect("it cannot be")
+    Hotplug::new(config, Arc::new(Bench::default()))
+        .err()
+        .expect("it cannot be")
 }
 
 #[test]
@@ -45,7 +52,10 @@ fn machines_that_cannot_be() {
         name(&error);
     }
     let error = machine_error(|config| config.boot[1].node = node(2));
-    assert_eq!((name(&error).as_str(), error), ("BootNode", MachineError::BootNode(node(2))));
+    assert_eq!(
+        (name(&error).as_str(), error),
+        ("BootNode", MachineError::BootNode(node(2)))
+    );
     for boot in [
         vec![piece(0, 0, 0)],
         vec![piece(0, 0, 8192), piece(0, 4096, 8192)],
@@ -68,7 +78,9 @@ fn machines_that_cannot_be() {
     for fault in [Fault::Attach, Fault::Commit] {
         let bench = Bench::default();
         bench.fail(fault, Errno::ENOMEM);
-        let error = Hotplug::new(like_linux(1), Arc::new(bench)).err().expect("no memory");
+        let error = Hotplug::new(like_linux(1), Arc::new(bench))
+            .err()
+            .expect("no memory");
         assert_eq!(name(&error), "Platform");
     }
 }
@@ -82,7 +94,9 @@ fn inside<R: Send + 'static>(lab: &Lab, f: impl Fn(&Hotplug) -> R + Send + Sync 
         said.send(f(&machine)).expect("somebody listens");
         Answer::Bad
     });
-    lab.machine.offline(block(33), &for_ever()).expect_err("refused");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect_err("refused");
     drop(registration);
     heard.recv().expect("it was called")
 }
@@ -96,22 +110,55 @@ fn devices_that_cannot_be_added() {
     let unknown = GroupChoice::Existing(GroupId::new(99));
     let odd = AddRequest::dimm(node(1), Bytes::new(1));
     let all = [
-        (inside(&lab, move |m| m.add(&dimm).expect_err("busy")), "Busy", Errno::EBUSY),
+        (
+            inside(&lab, move |m| m.add(&dimm).expect_err("busy")),
+            "Busy",
+            Errno::EBUSY,
+        ),
         (add(dimm.at(limit)), "BeyondLimit", Errno::E2BIG),
         (add(dimm.at(Bytes::ZERO)), "Overlap", Errno::EEXIST),
         (add(odd), "NotWholeBlocks", Errno::EINVAL),
-        (add(AddRequest { group: unknown, ..dimm }), "UnknownGroup", Errno::EINVAL),
-        (add(AddRequest::dimm(node(2), block_size())), "UnknownNode", Errno::EINVAL),
-        (add(AddRequest::dimm(node(1), limit)), "NoPlace", Errno::ENOSPC),
-        (add(AddRequest { place: Place::From(Bytes::new(u64::MAX)), ..dimm }), "NoPlace", Errno::ENOSPC),
-        (add(AddRequest::dimm(node(1), Bytes::new(u64::MAX))), "NoPlace", Errno::ENOSPC),
+        (
+            add(AddRequest {
+                group: unknown,
+                ..dimm
+            }),
+            "UnknownGroup",
+            Errno::EINVAL,
+        ),
+        (
+            add(AddRequest::dimm(node(2), block_size())),
+            "UnknownNode",
+            Errno::EINVAL,
+        ),
+        (
+            add(AddRequest::dimm(node(1), limit)),
+            "NoPlace",
+            Errno::ENOSPC,
+        ),
+        (
+            add(AddRequest {
+                place: Place::From(Bytes::new(u64::MAX)),
+                ..dimm
+            }),
+            "NoPlace",
+            Errno::ENOSPC,
+        ),
+        (
+            add(AddRequest::dimm(node(1), Bytes::new(u64::MAX))),
+            "NoPlace",
+            Errno::ENOSPC,
+        ),
     ];
     for (error, expected, errno) in all {
         assert_eq!((name(&error).as_str(), error.errno()), (expected, errno));
     }
     lab.bench.fail(Fault::Attach, Errno::EIO);
     let error = add(dimm);
-    assert_eq!((name(&error).as_str(), error.errno()), ("Platform", Errno::EIO));
+    assert_eq!(
+        (name(&error).as_str(), error.errno()),
+        ("Platform", Errno::EIO)
+    );
     // No boot memory: nothing can hold a memory map.
     let bare = Lab::with(MachineConfig {
         memory_map: MemoryMap::Kernel,
@@ -119,7 +166,10 @@ fn devices_that_cannot_be_added() {
     });
     let error = bare.machine.add(&AddRequest::dimm(node(0), block_size()));
     let error = error.expect_err("no memory for the map");
-    assert_eq!((name(&error).as_str(), error.errno()), ("NoMemory", Errno::ENOMEM));
+    assert_eq!(
+        (name(&error).as_str(), error.errno()),
+        ("NoMemory", Errno::ENOMEM)
+    );
 }
 
 #[test]
@@ -147,12 +197,21 @@ fn blocks_that_cannot_come() {
 fn blocks_that_cannot_go() {
     let mut lab = two_blocks();
     let offline = |lab: &Lab, id, options: &OfflineOptions| {
-        lab.machine.offline(block(id), options).expect_err("it cannot")
+        lab.machine
+            .offline(block(id), options)
+            .expect_err("it cannot")
     };
-    let busy = inside(&lab, |m| m.offline(block(33), &for_ever()).expect_err("busy"));
-    let owner = lab.machine.owner("driver", Arc::new(Stays)).expect("a number");
+    let busy = inside(&lab, |m| {
+        m.offline(block(33), &for_ever()).expect_err("busy")
+    });
+    let owner = lab
+        .machine
+        .owner("driver", Arc::new(Stays))
+        .expect("a number");
     let request = PageRequest::unmovable(node(1)).only_node();
-    lab.machine.alloc(CpuId::new(0), &owner, &request).expect("room");
+    lab.machine
+        .alloc(CpuId::new(0), &owner, &request)
+        .expect("room");
     lab.command("pin p 1 1");
     let at_once = OfflineOptions {
         deadline: Some(Duration::ZERO),
@@ -167,7 +226,11 @@ fn blocks_that_cannot_go() {
     let mut all = vec![
         (busy, "Busy", Errno::EBUSY),
         (offline(&lab, 99, &at_once), "NoSuchBlock", Errno::ENOENT),
-        (offline(&lab, u64::MAX, &at_once), "NoSuchBlock", Errno::ENOENT),
+        (
+            offline(&lab, u64::MAX, &at_once),
+            "NoSuchBlock",
+            Errno::ENOENT,
+        ),
         (offline(&lab, 0, &at_once), "NotOneZone", Errno::EINVAL),
         (offline(&lab, 7, &at_once), "Holes", Errno::EINVAL),
         (offline(&lab, 32, &at_once), "Blocked", Errno::EBUSY),
@@ -189,11 +252,23 @@ fn blocks_that_cannot_go() {
     // A plan meets the same where it can know.
     let plan = |id| {
         let target = memplug_core::TargetPolicy::LeaveNode;
-        let error = lab.machine.plan_offline(BlockId::new(id), target).expect_err("no plan");
+        let error = lab
+            .machine
+            .plan_offline(BlockId::new(id), target)
+            .expect_err("no plan");
         name(&error)
     };
     let planned = [99, u64::MAX, 0, 7, 33].map(plan);
-    assert_eq!(planned, ["NoSuchBlock", "NoSuchBlock", "NotOneZone", "Holes", "NotOnline"]);
+    assert_eq!(
+        planned,
+        [
+            "NoSuchBlock",
+            "NoSuchBlock",
+            "NotOneZone",
+            "Holes",
+            "NotOnline"
+        ]
+    );
 }
 
 #[test]
@@ -202,24 +277,33 @@ fn devices_that_cannot_be_removed() {
     let device = lab.dimms[0].expect("it was added");
     let busy = inside(&lab, move |m| m.remove(device).expect_err("busy"));
     let remove = |device| lab.machine.remove(device).expect_err("it cannot");
-    let unplug = |device| lab.machine.unplug(device, &for_ever()).expect_err("it cannot");
+    let unplug = |device| {
+        lab.machine
+            .unplug(device, &for_ever())
+            .expect_err("it cannot")
+    };
     let mut all = vec![
         (busy, "Busy", Errno::EBUSY),
         (remove(DeviceId::new(9)), "NoSuchDevice", Errno::ENOENT),
         (unplug(DeviceId::new(9)), "NoSuchDevice", Errno::ENOENT),
         (remove(device), "NotOffline", Errno::EBUSY),
     ];
-    lab.bench.fail(Fault::At(memplug_core::Step::RemoveChecked), Errno::EIO);
+    lab.bench
+        .fail(Fault::At(memplug_core::Step::RemoveChecked), Errno::EIO);
     all.push((unplug(device), "Platform", Errno::EIO));
     let _veto = lab.machine.subscribe("veto", 0, |_| Answer::refuse("no"));
     all.push((unplug(device), "Offline", Errno::EBUSY));
     for (error, expected, errno) in all {
         assert_eq!((name(&error).as_str(), error.errno()), (expected, errno));
-        assert_ne!(error, RemoveError::NotOffline(block(0)));
     }
+    lab.bench.heal();
     assert_eq!(remove(device), RemoveError::NotOffline(block(32)));
     assert_eq!(
-        (OnlineError::Busy.errno(), OfflineError::Busy.errno(), AddError::Busy.errno()),
+        (
+            OnlineError::Busy.errno(),
+            OfflineError::Busy.errno(),
+            AddError::Busy.errno()
+        ),
         (Errno::EBUSY, Errno::EBUSY, Errno::EBUSY)
     );
 }
@@ -231,13 +315,29 @@ fn pages_that_cannot_be_had_or_freed() {
     let other = lab.machine.owner("b", Arc::new(Stays)).expect("a number");
     let get = |request: &PageRequest| lab.machine.alloc(CpuId::new(0), &owner, request);
     let unknown = get(&PageRequest::movable(node(2))).expect_err("no such node");
-    assert_eq!((name(&unknown).as_str(), unknown), ("UnknownNode", PageError::UnknownNode(node(2))));
+    assert_eq!(
+        (name(&unknown).as_str(), unknown),
+        ("UnknownNode", PageError::UnknownNode(node(2)))
+    );
     let order = Order::MAX;
     let request = PageRequest::unmovable(node(1)).only_node().order(order);
     while get(&request).is_ok() {}
     let none = get(&request).expect_err("all is taken");
-    assert_eq!((name(&none).as_str(), none), ("NoMemory", PageError::NoMemory { order, node: node(1) }));
-    let free = |pfn, order, owner| lab.machine.free(pfn, order, owner).expect_err("it cannot be");
+    assert_eq!(
+        (name(&none).as_str(), none),
+        (
+            "NoMemory",
+            PageError::NoMemory {
+                order,
+                node: node(1)
+            }
+        )
+    );
+    let free = |pfn, order, owner| {
+        lab.machine
+            .free(pfn, order, owner)
+            .expect_err("it cannot be")
+    };
     let pfn = get(&PageRequest::unmovable(node(0)).order(Order::PAGEBLOCK)).expect("room");
     let inside = Pfn::new(pfn.get() + 1);
     let small = get(&PageRequest::unmovable(node(0))).expect("room");
@@ -266,7 +366,10 @@ fn errnos_have_names() {
         (Errno::ETIME, 62, "ETIME"),
         (Errno::new(95), 95, "errno 95"),
     ] {
-        assert_eq!((errno.get(), errno.to_string(), format!("{errno:?}")), (number, text.into(), text.into()));
+        assert_eq!(
+            (errno.get(), errno.to_string(), format!("{errno:?}")),
+            (number, text.into(), text.into())
+        );
     }
     assert_eq!(pfns(0x10, 2).to_string(), "0x10-0x11");
 }

@@ -28,10 +28,17 @@ fn registering_inside_a_callback() {
         });
         Answer::Ok
     });
-    lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
     assert_eq!(take(&calls), ["first GOING_OFFLINE", "first OFFLINE"]);
     lab.machine.online(block(33), None).expect("nobody refuses");
-    let all = ["first GOING_ONLINE", "late GOING_ONLINE", "first ONLINE", "late ONLINE"];
+    let all = [
+        "first GOING_ONLINE",
+        "late GOING_ONLINE",
+        "first ONLINE",
+        "late ONLINE",
+    ];
     assert_eq!(take(&calls), all);
 }
 
@@ -53,9 +60,23 @@ fn dropping_inside_a_callback() {
     let second = watch(&lab, &calls, "second", 5, |_| Answer::Ok);
     let third = watch(&lab, &calls, "third", 1, |_| Answer::Ok);
     all.lock().unwrap().extend([first, second, third]);
-    lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
-    assert_eq!(take(&calls), ["first GOING_OFFLINE", "third GOING_OFFLINE", "third OFFLINE"]);
-    let names: Vec<String> = lab.machine.subscribers().into_iter().map(|s| s.name).collect();
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
+    assert_eq!(
+        take(&calls),
+        [
+            "first GOING_OFFLINE",
+            "third GOING_OFFLINE",
+            "third OFFLINE"
+        ]
+    );
+    let names: Vec<String> = lab
+        .machine
+        .subscribers()
+        .into_iter()
+        .map(|s| s.name)
+        .collect();
     assert_eq!(names, ["third"]);
 }
 
@@ -86,7 +107,10 @@ fn no_operation_inside_an_operation() {
         let machine = machine.upgrade().expect("it calls");
         let dimm = AddRequest::dimm(node(1), crate::harness::block_size());
         assert_eq!(machine.add(&dimm).err(), Some(AddError::Busy));
-        assert_eq!(machine.online(block(32), None).err(), Some(OnlineError::Busy));
+        assert_eq!(
+            machine.online(block(32), None).err(),
+            Some(OnlineError::Busy)
+        );
         let offline = machine.offline(block(32), &for_ever());
         assert_eq!(offline.err(), Some(OfflineError::Busy));
         assert_eq!(machine.remove(device).err(), Some(RemoveError::Busy));
@@ -95,14 +119,23 @@ fn no_operation_inside_an_operation() {
         *count.lock().unwrap() += 1;
         Answer::Ok
     });
-    lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
-    lab.machine.online(block(33), None).expect("the lock is free again");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
+    lab.machine
+        .online(block(33), None)
+        .expect("the lock is free again");
     assert_eq!(*counted.lock().unwrap(), 4, "no callback panicked");
     assert_eq!(lab.machine.subscribers()[0].panics, 0);
     // A refused operation gives the lock back as well.
     let _veto = lab.machine.subscribe("veto", 0, |_| Answer::Bad);
-    lab.machine.offline(block(33), &for_ever()).expect_err("refused");
-    assert_ne!(lab.machine.offline(block(33), &for_ever()).err(), Some(OfflineError::Busy));
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect_err("refused");
+    assert_ne!(
+        lab.machine.offline(block(33), &for_ever()).err(),
+        Some(OfflineError::Busy)
+    );
 }
 
 /// `Online`: the allocator serves the new memory already, also to the callback.
@@ -110,9 +143,12 @@ fn no_operation_inside_an_operation() {
 fn allocating_in_online() {
     let mut lab = told_lab(2);
     lab.command("plug 128M 1");
-    let owner = lab.machine.owner("per node", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("per node", Arc::new(Stays))
+        .expect("a number");
     let machine = Arc::downgrade(&lab.machine);
-    let got: Arc<Mutex<Vec<(MemoryEvent, Option<Pfn>)>>> = Arc::default();
+    let got = Arc::new(Mutex::new(Vec::<(MemoryEvent, Option<Pfn>)>::new()));
     let log = got.clone();
     let _watch = lab.machine.subscribe("per node", 0, move |notice| {
         let machine = machine.upgrade().expect("it calls");
@@ -123,7 +159,11 @@ fn allocating_in_online() {
     });
     lab.command("w online_kernel memory32/state");
     let got = got.lock().unwrap();
-    let [(MemoryEvent::GoingOnline, None), (MemoryEvent::Online, Some(pfn))] = got[..] else {
+    let [
+        (MemoryEvent::GoingOnline, None),
+        (MemoryEvent::Online, Some(pfn)),
+    ] = got[..]
+    else {
         panic!("{got:?}");
     };
     assert_eq!(lab.machine.geometry().block_of(pfn), block(32));
@@ -133,13 +173,20 @@ fn allocating_in_online() {
 #[test]
 fn freeing_in_going_offline() {
     let lab = two_blocks();
-    let owner = lab.machine.owner("cache", Arc::new(Stays)).expect("a number");
+    let owner = lab
+        .machine
+        .owner("cache", Arc::new(Stays))
+        .expect("a number");
     let request = PageRequest::new(MigrateType::Releasable, node(1)).only_node();
     let all: Vec<Pfn> = (0..100)
-        .map(|_| lab.machine.alloc(CpuId::new(0), &owner, &request).expect("room"))
+        .map(|_| {
+            lab.machine
+                .alloc(CpuId::new(0), &owner, &request)
+                .expect("room")
+        })
         .collect();
     let pages = Arc::new(Mutex::new(all));
-    let next: Arc<Mutex<Vec<(MemoryEvent, bool)>>> = Arc::default();
+    let next = Arc::new(Mutex::new(Vec::<(MemoryEvent, bool)>::new()));
     let (held, log, machine) = (pages.clone(), next.clone(), Arc::downgrade(&lab.machine));
     let own = owner.clone();
     let _watch = lab.machine.subscribe("cache", 0, move |notice| {
@@ -154,14 +201,27 @@ fn freeing_in_going_offline() {
         }
         Answer::Ok
     });
-    lab.bench.fail(crate::harness::bench::Fault::Discard, memplug_core::Errno::EIO);
-    lab.machine.offline(block(32), &for_ever()).expect_err("the memory below stays");
-    let expected = [(MemoryEvent::GoingOffline, false), (MemoryEvent::CancelOffline, true)];
+    lab.bench.fail(
+        crate::harness::bench::Fault::Discard,
+        memplug_core::Errno::EIO,
+    );
+    lab.machine
+        .offline(block(32), &for_ever())
+        .expect_err("the memory below stays");
+    let expected = [
+        (MemoryEvent::GoingOffline, false),
+        (MemoryEvent::CancelOffline, true),
+    ];
     assert_eq!(*next.lock().unwrap(), expected);
     next.lock().unwrap().clear();
     lab.bench.heal();
-    lab.machine.offline(block(32), &for_ever()).expect("it goes");
-    let expected = [(MemoryEvent::GoingOffline, false), (MemoryEvent::Offline, false)];
+    lab.machine
+        .offline(block(32), &for_ever())
+        .expect("it goes");
+    let expected = [
+        (MemoryEvent::GoingOffline, false),
+        (MemoryEvent::Offline, false),
+    ];
     assert_eq!(*next.lock().unwrap(), expected);
     assert_eq!(lab.machine.subscribers()[0].panics, 0);
 }
@@ -170,19 +230,31 @@ fn freeing_in_going_offline() {
 #[test]
 fn looking_from_inside() {
     let lab = two_blocks();
-    let seen: Arc<Mutex<Vec<(BlockState, bool, u64)>>> = Arc::default();
+    let seen = Arc::new(Mutex::new(Vec::<(BlockState, bool, u64)>::new()));
     let (log, machine) = (seen.clone(), Arc::downgrade(&lab.machine));
     let _watch = lab.machine.subscribe("look", 0, move |notice| {
         let machine = machine.upgrade().expect("it calls");
         let view = machine.view();
-        let of = view.blocks.iter().find(|b| b.id == block(33)).expect("it is there");
+        let of = view
+            .blocks
+            .iter()
+            .find(|b| b.id == block(33))
+            .expect("it is there");
         let counts = machine.zone_counts(notice.node, notice.zone);
-        let spans = view.nodes[1].zone(ZoneKind::Movable).spans(notice.notify.range());
-        log.lock().unwrap().push((of.state(), spans, counts.isolated.get()));
+        let spans = view.nodes[1]
+            .zone(ZoneKind::Movable)
+            .spans(notice.notify.range());
+        log.lock()
+            .unwrap()
+            .push((of.state(), spans, counts.isolated.get()));
         Answer::Ok
     });
-    lab.machine.offline(block(33), &for_ever()).expect("nobody refuses");
-    lab.machine.online(block(33), Some(memplug_core::OnlineWord::Movable)).expect("nor now");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("nobody refuses");
+    lab.machine
+        .online(block(33), Some(memplug_core::OnlineWord::Movable))
+        .expect("nor now");
     assert_eq!(
         *seen.lock().unwrap(),
         [
@@ -208,6 +280,10 @@ fn every_notice_names_its_place() {
     lab.command("w online_movable memory32/state");
     lab.command("w offline memory32/state");
     lab.command("w offline memory3/state");
-    let expected = [[(2, ZoneKind::Movable); 4].as_slice(), &[(0, ZoneKind::Dma32); 2]].concat();
+    let expected = [
+        [(2, ZoneKind::Movable); 4].as_slice(),
+        &[(0, ZoneKind::Dma32); 2],
+    ]
+    .concat();
     assert_eq!(*seen.lock().unwrap(), expected);
 }

@@ -17,9 +17,18 @@ fn a_refusal_is_heard_by_those_who_consented_before_it() {
     let calls = Calls::default();
     let _high = watch(&lab, &calls, "high", 9, |_| Answer::Ok);
     let refusal = Answer::refuse("it is mine");
-    let _mid = watch(&lab, &calls, "mid", 5, only(MemoryEvent::GoingOffline, refusal));
+    let _mid = watch(
+        &lab,
+        &calls,
+        "mid",
+        5,
+        only(MemoryEvent::GoingOffline, refusal),
+    );
     let _low = watch(&lab, &calls, "low", 1, |_| Answer::Ok);
-    let error = lab.machine.offline(block(33), &for_ever()).expect_err("refused");
+    let error = lab
+        .machine
+        .offline(block(33), &for_ever())
+        .expect_err("refused");
     let OfflineError::Refused { refusal, .. } = &error else {
         panic!("{error}");
     };
@@ -29,7 +38,11 @@ fn a_refusal_is_heard_by_those_who_consented_before_it() {
     );
     assert_eq!(
         take(&calls),
-        ["high GOING_OFFLINE", "mid GOING_OFFLINE", "high CANCEL_OFFLINE"]
+        [
+            "high GOING_OFFLINE",
+            "mid GOING_OFFLINE",
+            "high CANCEL_OFFLINE"
+        ]
     );
 }
 
@@ -41,13 +54,23 @@ fn an_overruled_refusal_is_owed_the_outcome() {
     let two = || only(MemoryEvent::GoingOffline, Answer::Raw(2));
     let _mild = watch(&lab, &calls, "mild", 9, two());
     let last = watch(&lab, &calls, "last", 1, |_| Answer::Ok);
-    lab.machine.offline(block(33), &for_ever()).expect("forgotten");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("forgotten");
     assert_eq!(
         take(&calls),
-        ["mild GOING_OFFLINE", "last GOING_OFFLINE", "mild OFFLINE", "last OFFLINE"]
+        [
+            "mild GOING_OFFLINE",
+            "last GOING_OFFLINE",
+            "mild OFFLINE",
+            "last OFFLINE"
+        ]
     );
     drop(last);
-    let error = lab.machine.offline(block(32), &for_ever()).expect_err("the last word");
+    let error = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect_err("the last word");
     assert_eq!(error.errno(), Errno::EPERM);
     assert_eq!(take(&calls), ["mild GOING_OFFLINE"]);
 }
@@ -59,22 +82,36 @@ fn stop_leaves_those_below_out_of_it() {
     let calls = Calls::default();
     let _high = watch(&lab, &calls, "high", 9, |_| Answer::Stop);
     let _low = watch(&lab, &calls, "low", 1, |_| Answer::Ok);
-    lab.machine.offline(block(33), &for_ever()).expect("consent");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("consent");
     assert_eq!(take(&calls), ["high GOING_OFFLINE", "high OFFLINE"]);
 }
 
 /// What is answered to an outcome never keeps it from the others.
 #[test]
 fn answers_to_outcomes_are_recorded_and_ignored() {
-    for answer in [Answer::Bad, Answer::Stop, Answer::refuse("too late"), Answer::Raw(2)] {
+    for answer in [
+        Answer::Bad,
+        Answer::Stop,
+        Answer::refuse("too late"),
+        Answer::Raw(2),
+    ] {
         let lab = two_blocks();
         let calls = Calls::default();
         let bad = only(MemoryEvent::Offline, answer.clone());
         let _high = watch(&lab, &calls, "high", 9, bad);
         let _low = watch(&lab, &calls, "low", 1, |_| Answer::Ok);
-        let report = lab.machine.offline(block(33), &for_ever()).expect("nobody can refuse");
+        let report = lab
+            .machine
+            .offline(block(33), &for_ever())
+            .expect("nobody can refuse");
         assert_eq!(take(&calls)[2..], ["high OFFLINE", "low OFFLINE"]);
-        let answers: Vec<_> = report.rounds[1].calls.iter().map(|c| c.answer.clone()).collect();
+        let answers: Vec<_> = report.rounds[1]
+            .calls
+            .iter()
+            .map(|c| c.answer.clone())
+            .collect();
         assert_eq!(answers, [Some(answer), Some(Answer::Ok)]);
         assert_eq!(lab.machine.subscribers()[0].refusals, 0);
     }
@@ -109,15 +146,27 @@ fn panics_refuse_or_are_ignored() {
             continue;
         }
         offline.expect("nobody refuses");
-        let heard = ["high GOING_OFFLINE", "low GOING_OFFLINE", "high OFFLINE", "low OFFLINE"];
+        let heard = [
+            "high GOING_OFFLINE",
+            "low GOING_OFFLINE",
+            "high OFFLINE",
+            "low OFFLINE",
+        ];
         assert_eq!(take(&calls), heard);
-        let error = lab.machine.online(block(33), None).expect_err("low refuses");
+        let error = lab
+            .machine
+            .online(block(33), None)
+            .expect_err("low refuses");
         if event == MemoryEvent::GoingOnline {
             assert_eq!(error.errno(), Errno::EIO);
             assert_eq!(take(&calls), ["high GOING_ONLINE"]);
         } else {
             assert_eq!(error.errno(), Errno::EPERM);
-            let heard = ["high GOING_ONLINE", "low GOING_ONLINE", "high CANCEL_ONLINE"];
+            let heard = [
+                "high GOING_ONLINE",
+                "low GOING_ONLINE",
+                "high CANCEL_ONLINE",
+            ];
             assert_eq!(take(&calls), heard);
         }
         assert_eq!(lab.audit(), [""; 0]);
@@ -127,8 +176,18 @@ fn panics_refuse_or_are_ignored() {
 /// Deadline, cancellation, memory that cannot be had or given back: all told, all cancelled.
 #[test]
 fn later_failures_are_told_as_well() {
-    let offline = ["a GOING_OFFLINE", "b GOING_OFFLINE", "a CANCEL_OFFLINE", "b CANCEL_OFFLINE"];
-    let online = ["a GOING_ONLINE", "b GOING_ONLINE", "a CANCEL_ONLINE", "b CANCEL_ONLINE"];
+    let offline = [
+        "a GOING_OFFLINE",
+        "b GOING_OFFLINE",
+        "a CANCEL_OFFLINE",
+        "b CANCEL_OFFLINE",
+    ];
+    let online = [
+        "a GOING_ONLINE",
+        "b GOING_ONLINE",
+        "a CANCEL_ONLINE",
+        "b CANCEL_ONLINE",
+    ];
     let mut lab = two_blocks();
     let calls = Calls::default();
     let _a = watch(&lab, &calls, "a", 9, |_| Answer::Ok);
@@ -147,19 +206,30 @@ fn later_failures_are_told_as_well() {
         cancel: Some(cancel),
         ..for_ever()
     };
-    let error = lab.machine.offline(block(33), &cancelled).expect_err("cancelled");
+    let error = lab
+        .machine
+        .offline(block(33), &cancelled)
+        .expect_err("cancelled");
     assert!(matches!(error, OfflineError::Cancelled { .. }), "{error}");
     assert_eq!(take(&calls), offline);
     lab.command("unpin p");
     lab.bench.fail(Fault::Discard, Errno::EIO);
-    let error = lab.machine.offline(block(33), &for_ever()).expect_err("it stays");
+    let error = lab
+        .machine
+        .offline(block(33), &for_ever())
+        .expect_err("it stays");
     assert!(matches!(error, OfflineError::Platform { .. }), "{error}");
     assert_eq!(take(&calls), offline);
     lab.bench.heal();
-    lab.machine.offline(block(33), &for_ever()).expect("it goes");
+    lab.machine
+        .offline(block(33), &for_ever())
+        .expect("it goes");
     take(&calls);
     lab.bench.fail(Fault::Commit, Errno::EIO);
-    let error = lab.machine.online(block(33), None).expect_err("no memory below");
+    let error = lab
+        .machine
+        .online(block(33), None)
+        .expect_err("no memory below");
     assert!(matches!(error, OnlineError::Platform { .. }), "{error}");
     assert_eq!(take(&calls), online);
 }
@@ -175,7 +245,10 @@ fn without_an_announcement_there_is_no_cancellation() {
     lab.command("nb keep k 0");
     let calls = Calls::default();
     let _a = watch(&lab, &calls, "a", 9, |_| Answer::Ok);
-    let error = lab.machine.offline(block(32), &for_ever()).expect_err("unmovable");
+    let error = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect_err("unmovable");
     assert!(matches!(error, OfflineError::Blocked { .. }), "{error}");
     assert_eq!(take(&calls), [""; 0]);
 }
@@ -223,7 +296,11 @@ fn refuses(answer: Option<&Answer>) -> bool {
 }
 
 /// The calls of one attempt, and whether it succeeds, by a model of a few lines.
-fn model(habits: &[Habit], going: MemoryEvent, rollback: Rollback) -> (Vec<(usize, MemoryEvent)>, bool) {
+fn model(
+    habits: &[Habit],
+    going: MemoryEvent,
+    rollback: Rollback,
+) -> (Vec<(usize, MemoryEvent)>, bool) {
     let mut order: Vec<usize> = (0..habits.len()).collect();
     order.sort_by_key(|&i| -habits[i].priority);
     let round = |event: MemoryEvent| -> Vec<usize> {
@@ -244,10 +321,17 @@ fn model(habits: &[Habit], going: MemoryEvent, rollback: Rollback) -> (Vec<(usiz
         Rollback::WholeChain => round(outcome),
         Rollback::Told => {
             let refuser = refused.then_some(last).flatten();
-            asked.iter().copied().filter(|i| Some(*i) != refuser).collect()
+            asked
+                .iter()
+                .copied()
+                .filter(|i| Some(*i) != refuser)
+                .collect()
         }
     };
-    let calls = asked.iter().map(|&i| (i, going)).chain(heard.iter().map(|&i| (i, outcome)));
+    let calls = asked
+        .iter()
+        .map(|&i| (i, going))
+        .chain(heard.iter().map(|&i| (i, outcome)));
     (calls.collect(), !refused)
 }
 
@@ -265,9 +349,13 @@ fn compare(habits: &[Habit], rollback: Rollback) {
     lab.command("plug 128M 1");
     let registered = habits.iter().enumerate().map(|(i, habit)| {
         let own = habit.clone();
-        watch(&lab, &calls, &i.to_string(), habit.priority, move |notice| {
-            answer_of(&own, notice.event).expect("a panic, as told")
-        })
+        watch(
+            &lab,
+            &calls,
+            &i.to_string(),
+            habit.priority,
+            move |notice| answer_of(&own, notice.event).expect("a panic, as told"),
+        )
     });
     let _registrations: Vec<_> = registered.collect();
     let mut history = vec![Vec::new(); habits.len()];
@@ -279,7 +367,10 @@ fn compare(habits: &[Habit], rollback: Rollback) {
         };
         let done = match online {
             true => lab.machine.offline(block(32), &for_ever()).is_ok(),
-            false => lab.machine.online(block(32), Some(OnlineWord::Movable)).is_ok(),
+            false => lab
+                .machine
+                .online(block(32), Some(OnlineWord::Movable))
+                .is_ok(),
         };
         let (expected, succeeds) = model(habits, going, rollback);
         let got = std::mem::take(&mut *calls.lock().unwrap());

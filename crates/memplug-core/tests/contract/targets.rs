@@ -2,7 +2,7 @@
 
 use crate::harness::hogs::Hog;
 use crate::harness::{Lab, block, for_ever, node};
-use crate::witness::told_lab;
+use crate::witness::{small_lab, told_lab};
 use memplug_core::units::Order;
 use memplug_core::{OfflineError, OfflineOptions, PageRequest, Reason, TargetPolicy};
 use std::time::Duration;
@@ -35,7 +35,9 @@ fn each_wish_has_its_first_target() {
     ] {
         let lab = lab();
         let hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
-        lab.machine.offline(block(32), &to(target)).expect("room everywhere");
+        lab.machine
+            .offline(block(32), &to(target))
+            .expect("room everywhere");
         assert_eq!(hog.nodes(&lab.machine), expected, "{target:?}");
         hog.free(&lab.machine);
     }
@@ -44,26 +46,42 @@ fn each_wish_has_its_first_target() {
 /// When the others are full, only the wish that allows the node itself finds room.
 #[test]
 fn the_node_itself_is_the_last_resort_if_allowed() {
-    let lab = lab();
-    let fill = |name: &str, number: u16, order: Order| {
-        let mut hog = Hog::empty(&lab.machine, name, order);
+    let mut lab = small_lab(3);
+    lab.command("plug 16M 1");
+    lab.command("plug 8M 2");
+    for id in 512..515 {
+        lab.command(&format!("w online_movable memory{id}/state"));
+    }
+    let fill = |(number, order): (u16, Order)| {
+        let mut hog = Hog::empty(&lab.machine, "filler", order);
         hog.grow_up(&lab.machine, PageRequest::movable(node(number)).only_node());
         hog
     };
     // Large chunks first, then what they leave.
-    let fillers = [(0, Order::PAGEBLOCK), (0, Order::ZERO), (2, Order::PAGEBLOCK), (2, Order::ZERO)];
-    let fillers = fillers.map(|(number, order)| fill("filler", number, order));
+    let (large, small) = (Order::PAGEBLOCK, Order::ZERO);
+    let fillers = [(0, large), (0, small), (2, large), (2, small)].map(fill);
     let hog = Hog::new(&lab.machine, "h", 1, node(1), Order::ZERO);
-    let error = lab.machine.offline(block(32), &to(TargetPolicy::LeaveNode)).expect_err("full");
+    assert_eq!(hog.in_block(&lab.machine, 512), 256);
+    let offline = |target| lab.machine.offline(block(512), &to(target));
+    let error = offline(TargetPolicy::LeaveNode).expect_err("full");
     let OfflineError::Deadline { blockers, .. } = &error else {
         panic!("{error}");
     };
-    assert!(blockers.iter().all(|b| b.reason == Reason::NoRoom), "{error}");
-    let plan = |target| lab.machine.plan_offline(block(32), target).expect("online").room.get();
-    let (leave, same) = (plan(TargetPolicy::LeaveNode), plan(TargetPolicy::SameNodeFirst));
-    assert_eq!(same - leave, 32768, "block 33 is free");
+    assert!(
+        blockers.iter().all(|b| b.reason == Reason::NoRoom),
+        "{error}"
+    );
+    let plan = |target| {
+        let plan = lab.machine.plan_offline(block(512), target);
+        plan.expect("it is online").room.get()
+    };
+    let (leave, same) = (
+        plan(TargetPolicy::LeaveNode),
+        plan(TargetPolicy::SameNodeFirst),
+    );
+    assert_eq!(same - leave, 2048, "block 513 is free");
     assert_eq!(plan(TargetPolicy::LeaveNodeFirst), same);
-    lab.machine.offline(block(32), &to(TargetPolicy::LeaveNodeFirst)).expect("room at home");
+    offline(TargetPolicy::LeaveNodeFirst).expect("room at home");
     assert_eq!(hog.nodes(&lab.machine), " node1=256");
     hog.free(&lab.machine);
     for filler in fillers {
@@ -78,11 +96,23 @@ fn a_plan_says_what_will_happen() {
     let lab = lab();
     let hog = Hog::new(&lab.machine, "h", 3, node(1), Order::ZERO);
     let before = (lab.machine.view(), lab.bench.take_events());
-    let plan = lab.machine.plan_offline(block(32), TargetPolicy::LeaveNode).expect("online");
-    assert_eq!((plan.block, plan.to_move.get(), plan.to_release.get()), (block(32), 768, 0));
+    let plan = lab
+        .machine
+        .plan_offline(block(32), TargetPolicy::LeaveNode)
+        .expect("online");
+    assert_eq!(
+        (plan.block, plan.to_move.get(), plan.to_release.get()),
+        (block(32), 768, 0)
+    );
     assert!(plan.blockers.is_empty());
-    assert_eq!((lab.machine.view(), vec!["ev: none".to_owned()]), (before.0, lab.bench.take_events()));
-    let report = lab.machine.offline(block(32), &for_ever()).expect("as planned");
+    assert_eq!(
+        (lab.machine.view(), vec!["ev: none".to_owned()]),
+        (before.0, lab.bench.take_events())
+    );
+    let report = lab
+        .machine
+        .offline(block(32), &for_ever())
+        .expect("as planned");
     assert_eq!(report.moved, plan.to_move);
     hog.free(&lab.machine);
 }

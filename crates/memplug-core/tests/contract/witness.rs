@@ -1,8 +1,11 @@
 //! A subscriber that remembers, and the check of the rule: every `Going*` it was given and did
 //! not refuse ended, for it, in exactly one outcome, and it got no outcome besides.
 
-use crate::harness::{Lab, like_linux};
-use memplug_core::{Answer, MachineConfig, MemoryEvent, Notice, Registration, Rollback};
+use crate::harness::{Lab, like_linux, node};
+use memplug_core::units::{Bytes, Geometry};
+use memplug_core::{
+    Answer, BootMemory, MachineConfig, MemoryEvent, MemoryMap, Notice, Registration, Rollback,
+};
 use std::sync::{Arc, Mutex};
 
 /// Who was called with what, in order, over all subscribers of a test.
@@ -13,6 +16,22 @@ pub fn told_lab(nodes: u16) -> Lab {
     Lab::with(MachineConfig {
         rollback: Rollback::Told,
         ..like_linux(nodes)
+    })
+}
+
+/// A small machine, quick to fill: blocks of 8 MiB (the first that is added is block 512), and
+/// 32 MiB of boot memory on node 0.
+pub fn small_lab(nodes: u16) -> Lab {
+    let boot = vec![BootMemory {
+        node: node(0),
+        start: Bytes::new(16 << 20),
+        size: Bytes::new(32 << 20),
+    }];
+    Lab::with(MachineConfig {
+        geometry: Geometry::with_block_size(Bytes::new(8 << 20)).expect("a power of two"),
+        memory_map: MemoryMap::Outside,
+        rollback: Rollback::Told,
+        ..MachineConfig::like_linux(boot, nodes, 2)
     })
 }
 
@@ -56,7 +75,10 @@ pub fn only(event: MemoryEvent, answer: Answer) -> impl Fn(&Notice<'_>) -> Answe
 /// The calls so far, as `name EVENT`, and forgets them.
 pub fn take(calls: &Calls) -> Vec<String> {
     let calls = std::mem::take(&mut *calls.lock().unwrap());
-    calls.iter().map(|(name, event)| format!("{name} {event}")).collect()
+    calls
+        .iter()
+        .map(|(name, event)| format!("{name} {event}"))
+        .collect()
 }
 
 /// How a `Going*` may end.

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use memplug_sim::{STEPS, run_seed};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// Simulates memory hotplug: seeded machines, actors, subscribers and failures.
@@ -16,6 +17,9 @@ struct Arguments {
     /// Operations of each seed
     #[arg(long, default_value_t = STEPS)]
     steps: u32,
+    /// Tell what happened how often
+    #[arg(long)]
+    reached: bool,
 }
 
 fn main() -> ExitCode {
@@ -26,9 +30,15 @@ fn main() -> ExitCode {
     };
     let count = seeds.end - seeds.start;
     let mut steps = 0;
+    let mut reached = BTreeMap::<&str, u64>::new();
     for seed in seeds {
         match run_seed(seed, arguments.steps, verbose) {
-            Ok(ran) => steps += u64::from(ran),
+            Ok(story) => {
+                steps += u64::from(story.steps);
+                for (what, times) in story.reached {
+                    *reached.entry(what).or_default() += times;
+                }
+            }
             Err(failure) => {
                 println!("memsim: {failure}");
                 return ExitCode::FAILURE;
@@ -36,6 +46,11 @@ fn main() -> ExitCode {
         }
         if !verbose && (seed + 1) % 100 == 0 {
             println!("memsim: {} seeds", seed + 1);
+        }
+    }
+    if arguments.reached {
+        for (what, times) in reached {
+            println!("memsim: {times:9} {what}");
         }
     }
     println!("memsim: {count} seeds, {steps} steps, 0 violations");

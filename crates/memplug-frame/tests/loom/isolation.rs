@@ -1,0 +1,138 @@
+//! Isolation beside claims and frees.
+
+use super::*;
+
+#[test]
+fn no_page_comes_out_of_an_isolated_pageblock() {
+    explore("claim | isolate, offline", 4, || {
+        let table = machine(1, 1, 1);
+        reserve_for_ann(&table);
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get_cached(&table, 0, ANN))
+        };
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        let free = table.first_not_free(pageblock(0)).is_none();
+        let gone = free && table.offline(pageblock(0)).is_ok();
+        let got = claimer.join().expect("the claimer");
+        assert!(
+            !(free && got.is_some()),
+            "handed out of what was counted free"
+        );
+        put_all(&table, &[(got, ANN, PAGE)]);
+        if gone {
+            assert_eq!(table.online(pageblock(0), FIRST), Ok(()));
+        } else {
+            table.unisolate(Pfn::new(0));
+        }
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn a_pageblock_isolated_and_put_back_is_taken_once() {
+    explore("get 9 | isolate, unisolate, get 9", 4, || {
+        let table = machine(1, 1, 1);
+        let huge = Order::PAGEBLOCK;
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, ANN, huge))
+        };
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        table.unisolate(Pfn::new(0));
+        let mine = get(&table, 0, BEN, huge);
+        let got = claimer.join().expect("the claimer");
+        assert!(!(mine.is_some() && got.is_some()), "taken twice");
+        put_all(&table, &[(mine, BEN, huge), (got, ANN, huge)]);
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn isolated_twice_beside_a_taker() {
+    for wanted in [PAGE, Order::PAGEBLOCK] {
+        explore("get | isolate, unisolate, isolate", 4, move || {
+            let table = machine(1, 1, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, wanted))
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            table.unisolate(Pfn::new(0));
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            let free = table.first_not_free(pageblock(0)).is_none();
+            let got = claimer.join().expect("the claimer");
+            assert!(
+                !(free && got.is_some()),
+                "handed out of what was counted free"
+            );
+            table.unisolate(Pfn::new(0));
+            put_all(&table, &[(got, ANN, wanted)]);
+            table.drain();
+            check_whole(&table, FIRST, 1);
+        });
+    }
+}
+
+#[test]
+fn two_isolators() {
+    explore("isolate, unisolate | isolate, unisolate", 4, || {
+        let table = machine(1, 1, 1);
+        let isolate = |table: &FrameTable| {
+            let done = table.isolate(Pfn::new(0));
+            if done.is_ok() {
+                assert_eq!(table.first_not_free(pageblock(0)), None);
+                table.unisolate(Pfn::new(0));
+            }
+            done.is_ok()
+        };
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || isolate(&table))
+        };
+        let mine = isolate(&table);
+        assert!(other.join().expect("the other isolator") || mine);
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn the_last_free_and_isolation_meet() {
+    explore("put | isolate, unisolate", 4, || {
+        let table = machine(1, 1, 1);
+        let last = get(&table, 0, ANN, PAGE);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &[(last, ANN, PAGE)]))
+        };
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        table.unisolate(Pfn::new(0));
+        other.join().expect("the other");
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn the_largest_chunk_and_the_isolation_of_a_half() {
+    for half in [0, 1] {
+        explore("get 10 | isolate a half", 4, move || {
+            let table = machine(1, 2, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, Order::MAX))
+            };
+            let pfn = pageblock(half).start();
+            assert_eq!(table.isolate(pfn), Ok(()));
+            let free = table.first_not_free(pageblock(half)).is_none();
+            let got = claimer.join().expect("the claimer");
+            assert!(
+                !(free && got.is_some()),
+                "handed out of what was counted free"
+            );
+            put_all(&table, &[(got, ANN, Order::MAX)]);
+            assert_eq!(table.first_not_free(pageblock(half)), None);
+            table.unisolate(pfn);
+            check_whole(&table, FIRST, 2);
+        });
+    }
+}

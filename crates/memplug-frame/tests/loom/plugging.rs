@@ -1,0 +1,159 @@
+//! Pageblocks that go off line and come back, perhaps to another zone, beside calls on their way.
+
+use super::*;
+
+#[test]
+fn a_request_on_its_way_loses_a_pageblock_that_moves_to_another_zone() {
+    for wanted in [PAGE, Order::PAGEBLOCK] {
+        explore("get | isolate, offline, online elsewhere", 4, move || {
+            let table = machine(1, 1, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, wanted))
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            let gone = table.offline(pageblock(0)).is_ok();
+            if gone {
+                assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+            }
+            let got = claimer.join().expect("the claimer");
+            if gone {
+                assert_eq!(got, None, "handed out of another zone");
+                check_whole(&table, SECOND, 1);
+                check_whole(&table, FIRST, 0);
+            } else {
+                table.unisolate(Pfn::new(0));
+                put_all(&table, &[(got, ANN, wanted)]);
+                table.drain();
+                check_whole(&table, FIRST, 1);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_request_on_its_way_and_the_next_life_of_a_pageblock() {
+    for wanted in [PAGE, Order::PAGEBLOCK] {
+        explore("get | isolate, offline, online, get 9", 4, move || {
+            let table = machine(1, 1, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, wanted))
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            let gone = table.offline(pageblock(0)).is_ok();
+            if gone {
+                assert_eq!(table.online(pageblock(0), FIRST), Ok(()));
+            } else {
+                table.unisolate(Pfn::new(0));
+            }
+            let mine = get(&table, 0, BEN, Order::PAGEBLOCK);
+            let got = claimer.join().expect("the claimer");
+            assert!(mine.is_none() || got.is_none(), "handed out twice");
+            put_all(&table, &[(mine, BEN, Order::PAGEBLOCK), (got, ANN, wanted)]);
+            table.drain();
+            check_whole(&table, FIRST, 1);
+        });
+    }
+}
+
+#[test]
+fn an_isolation_on_its_way_and_the_next_life_of_a_pageblock() {
+    explore("isolate | isolate, offline, online", 4, || {
+        let table = machine(1, 1, 1);
+        let isolate = |table: &FrameTable| table.isolate(Pfn::new(0)).is_ok();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || isolate(&table))
+        };
+        let mine = isolate(&table);
+        let mut zone = FIRST;
+        if mine && table.offline(pageblock(0)).is_ok() {
+            assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+            zone = SECOND;
+        }
+        let theirs = other.join().expect("the other isolator");
+        assert!(mine || theirs);
+        assert_eq!(table.is_isolated(Pfn::new(0)), theirs);
+        if theirs {
+            assert_eq!(table.zone_counts(zone).isolated.get(), PAGEBLOCK);
+        }
+        table.unisolate(Pfn::new(0));
+        check_whole(&table, zone, 1);
+    });
+}
+
+#[test]
+fn a_shared_pageblock_that_moved_serves_its_new_zone_only() {
+    explore("get | offline, online elsewhere, get, drain", 3, || {
+        let table = machine(1, 1, 1);
+        // Partly free, in the first zone, until this very moment.
+        let first = get(&table, 0, ANN, PAGE);
+        table.drain();
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, ANN, PAGE))
+        };
+        put_all(&table, &[(first, ANN, PAGE)]);
+        // A claim that is being given back may show for a moment.
+        let gone = table.offline(pageblock(0)).is_ok();
+        if gone {
+            assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+            let second = get_in(&table, SECOND, 0, BEN, PAGE);
+            table.drain();
+            let got = claimer.join().expect("the claimer");
+            assert_eq!(got, None, "handed out of another zone");
+            put_all(&table, &[(second, BEN, PAGE)]);
+            table.drain();
+            check_whole(&table, SECOND, 1);
+        } else {
+            assert_eq!(claimer.join().expect("the claimer"), None);
+        }
+    });
+}
+
+#[test]
+fn held_memory_stays_held_beside_a_stale_claim() {
+    explore("claim | offline, online with its map held", 4, || {
+        let table = machine(1, 1, 1);
+        reserve_for_ann(&table);
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get_cached(&table, 0, ANN))
+        };
+        let gone = table.offline(pageblock(0)).is_ok();
+        if gone {
+            let range = pageblock(0);
+            assert_eq!(table.online_holding(range, SECOND, range), Ok(()));
+        }
+        assert_eq!(claimer.join().expect("the claimer"), None);
+        if gone {
+            let counts = table.zone_counts(SECOND);
+            assert_eq!(counts.allocated.get(), PAGEBLOCK);
+            assert_eq!(get_in(&table, SECOND, 0, BEN, PAGE), None);
+        }
+    });
+}
+
+#[test]
+fn holes_stay_held_beside_a_stale_claim() {
+    explore("claim | online, hold", 4, || {
+        let table = machine(1, 1, 1);
+        reserve_for_ann(&table);
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        assert_eq!(table.offline(pageblock(0)), Ok(()));
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get_cached(&table, 0, ANN))
+        };
+        assert_eq!(table.online(pageblock(0), FIRST), Ok(()));
+        table.hold(PfnRange::between(Pfn::new(0), Pfn::new(100)));
+        assert_eq!(claimer.join().expect("the claimer"), None);
+        assert_eq!(table.zone_counts(FIRST).allocated.get(), 100);
+        assert_eq!(table.whole_blocks(FIRST), 0);
+        let got = get(&table, 0, BEN, PAGE).expect("room behind the hole");
+        assert!(got.get() >= 100);
+    });
+}
