@@ -18,6 +18,7 @@ fn hot_pages_move_into_memory_that_was_full() {
     }
     let (node0, node1) = (NodeId::new(0), NodeId::new(1));
     let builder = Machine::builder().nodes(2).block_size(Bytes::new(BLOCK));
+    let builder = builder.address_space(Bytes::new(5 << 30));
     let machine = builder
         .boot(node0, Bytes::new(2 * BLOCK))
         .build()
@@ -40,8 +41,12 @@ fn hot_pages_move_into_memory_that_was_full() {
     let full: u64 = cache.stats().nodes.iter().map(|node| node.pages).sum();
     assert_eq!(full, 4 * PAGES, "every page of memory is in use");
 
+    let options = OfflineOptions {
+        deadline: Some(Duration::from_secs(10)),
+        ..OfflineOptions::default()
+    };
     machine
-        .unplug(dimm.device, &OfflineOptions::default())
+        .unplug(dimm.device, &options)
         .expect("nothing but the cache is in the way");
     let stats = cache.stats();
     assert_eq!((stats.moved, stats.dropped_cold), (2 * PAGES, 0));

@@ -243,7 +243,7 @@ pub struct Memory {
     pub before: MemorySample,
     /// The most of each, not at the same moment.
     pub peak: MemorySample,
-    /// At the end, before the readers stopped.
+    /// At the end: before the readers stopped, or after what was still plugged was taken out.
     pub after: MemorySample,
 }
 

@@ -100,10 +100,8 @@ pub(crate) fn run(stage: &Stage) -> (Record, PhaseClock) {
 
 /// Takes out every device that is still there. For when the readers have stopped.
 pub(crate) fn undo(stage: &Stage, record: &mut Record) {
-    let options = OfflineOptions {
-        deadline: Some(stage.plan.times.deadline),
-        ..OfflineOptions::default()
-    };
+    // Not with the deadline that was typed: that may be what it failed of.
+    let options = OfflineOptions::default();
     for device in stage.machine.view().devices {
         let begun = Instant::now();
         let result = stage.machine.unplug(device.id, &options);
@@ -138,6 +136,7 @@ pub(crate) fn undo(stage: &Stage, record: &mut Record) {
         if result.is_err() {
             record.left_behind = Some(words);
         }
+        record.memory.after = Sample::take(&stage.machine);
     }
 }
 

@@ -100,6 +100,23 @@ impl MachineConfig {
     /// A machine that does what an x86-64 Linux does: the whole chain is told of cancellations,
     /// memory maps are kernel allocations, watermarks are Linux's, the block size is the one
     /// Linux would pick. `boot` ascending.
+    ///
+    /// ```
+    /// use memplug_core::units::{BlockId, Bytes, NodeId};
+    /// use memplug_core::{BootMemory, Hotplug, MachineConfig, NoMemory, ZoneKind};
+    ///
+    /// // A gibibyte on node 0; node 1 has no memory yet.
+    /// let boot = vec![BootMemory {
+    ///     node: NodeId::new(0),
+    ///     start: Bytes::new(1 << 20),
+    ///     size: Bytes::new((1 << 30) - (1 << 20)),
+    /// }];
+    /// let machine = Hotplug::new(MachineConfig::like_linux(boot, 2, 4), std::sync::Arc::new(NoMemory))?;
+    /// assert_eq!(machine.geometry().block_size(), Bytes::new(128 << 20));
+    /// assert_eq!(machine.valid_zones(BlockId::new(3)), Some(vec![ZoneKind::Dma32]));
+    /// assert_eq!(machine.valid_zones(BlockId::new(0)), Some(vec![])); // of two zones: `none`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn like_linux(boot: Vec<BootMemory>, nodes: u16, cpus: u16) -> Self {
         let end = boot
             .last()

@@ -120,6 +120,19 @@ impl Hotplug {
 
     /// Adds a device. Its blocks appear offline (or online, if `auto_online` says so).
     ///
+    /// ```
+    /// use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// use memplug_core::units::{BlockId, Bytes, NodeId};
+    ///
+    /// let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// assert_eq!(dimm.blocks, [BlockId::new(32), BlockId::new(33)]); // from 4 GiB on
+    /// assert!(dimm.auto_online.is_empty());
+    /// let again = AddRequest::dimm(NodeId::new(0), Bytes::new(128 << 20)).at(Bytes::new(4 << 30));
+    /// assert!(machine.add(&again).is_err()); // something is there
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`AddError`]; nothing is left then.
     pub fn add(&self, request: &AddRequest) -> Result<AddReport, AddError> {
@@ -129,6 +142,20 @@ impl Hotplug {
 
     /// Brings a block online. With `word` the caller says into which zone; without, a word that
     /// stuck from a refused attempt, or else `online`.
+    ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// use memplug_core::{OnlineWord, ZoneKind};
+    ///
+    /// let report = machine.online(dimm.blocks[0], Some(OnlineWord::Movable))?;
+    /// assert_eq!(report.zone, ZoneKind::Movable);
+    /// assert_eq!(report.notify.status_change_nid, Some(NodeId::new(0))); // its first memory
+    /// assert_eq!(machine.online(dimm.blocks[1], None)?.zone, ZoneKind::Normal); // the policy's choice
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`OnlineError`]; the block is offline as before, except that a word sticks if the block
@@ -144,6 +171,27 @@ impl Hotplug {
 
     /// Takes a block offline: isolates it, tells the subscribers, moves what is in it, gives
     /// the memory back.
+    ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// use memplug_core::units::CpuId;
+    /// use memplug_core::{OfflineError, OfflineOptions, PageRequest, Stays};
+    ///
+    /// machine.online(dimm.blocks[0], None)?;
+    /// let driver = machine.owner("driver", std::sync::Arc::new(Stays))?;
+    /// machine.alloc(CpuId::new(0), &driver, &PageRequest::unmovable(NodeId::new(0)))?;
+    /// let Err(error) = machine.offline(dimm.blocks[0], &OfflineOptions::default()) else {
+    ///     panic!("the driver's page cannot move");
+    /// };
+    /// let names: Vec<&str> = error
+    ///     .blockers()
+    ///     .map_or(Vec::new(), |all| all.iter().map(|blocker| &*blocker.owner_name).collect());
+    /// assert_eq!(names, ["driver"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`OfflineError`], with what stood in the way; the block is in use as before.
@@ -168,6 +216,18 @@ impl Hotplug {
     /// Takes a device's blocks offline and removes it; if one will not go, puts back those that
     /// went.
     ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// machine.online(dimm.blocks[1], None)?;
+    /// let report = machine.unplug(dimm.device, &memplug_core::OfflineOptions::default())?;
+    /// assert_eq!(report.offlined.len(), 1); // the other was offline
+    /// assert!(machine.block(dimm.blocks[0]).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`RemoveError`]; all blocks of the device are there, and online as before, though
     /// perhaps in another zone.
@@ -181,6 +241,20 @@ impl Hotplug {
     }
 
     /// What an offline of the block would meet now. Changes nothing and tells nobody.
+    ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// use memplug_core::TargetPolicy;
+    ///
+    /// machine.online(dimm.blocks[0], None)?;
+    /// machine.online(dimm.blocks[1], None)?;
+    /// let plan = machine.plan_offline(dimm.blocks[0], TargetPolicy::LeaveNode)?;
+    /// assert!(plan.blockers.is_empty() && plan.to_move <= plan.room);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Hotplug::offline`] that show without trying.
@@ -261,6 +335,25 @@ impl Hotplug {
     // Who is told, and who holds pages.
 
     /// Puts a callback on the notifier chain, until the registration is dropped.
+    ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// use memplug_core::{Answer, MemoryEvent, OfflineOptions};
+    ///
+    /// let registration = machine.subscribe("guard", 10, |notice| match notice.event {
+    ///     MemoryEvent::GoingOffline => Answer::refuse("a backup is running"),
+    ///     _ => Answer::Ok,
+    /// });
+    /// machine.online(dimm.blocks[0], None)?;
+    /// let refused = machine.offline(dimm.blocks[0], &OfflineOptions::default());
+    /// assert!(refused.is_err_and(|error| error.to_string().contains("a backup is running")));
+    /// drop(registration);
+    /// machine.offline(dimm.blocks[0], &OfflineOptions::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(
         &self,
         name: &str,

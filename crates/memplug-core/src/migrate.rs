@@ -64,6 +64,25 @@ impl CancelHandle {
 }
 
 /// How an offline is to be done.
+///
+/// ```
+/// use memplug_core::{CancelHandle, OfflineOptions, TargetPolicy};
+/// use std::time::Duration;
+///
+/// let cancel = CancelHandle::new();
+/// let options = OfflineOptions {
+///     deadline: Some(Duration::from_secs(5)),
+///     cancel: Some(cancel.clone()),
+///     target: TargetPolicy::SameNodeFirst,
+/// };
+/// # let machine = memplug_core::Hotplug::new(Default::default(), std::sync::Arc::new(memplug_core::NoMemory))?;
+/// # let size = memplug_core::units::Bytes::new(128 << 20);
+/// # let dimm = machine.add(&memplug_core::AddRequest::dimm(memplug_core::units::NodeId::new(0), size))?;
+/// # machine.online(dimm.blocks[0], None)?;
+/// std::thread::spawn(move || cancel.cancel()).join().expect("it does not panic");
+/// assert!(machine.offline(dimm.blocks[0], &options).is_err()); // interrupted and undone
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OfflineOptions {
     /// Give up so long after the subscribers consented. `None`: never, as Linux.
@@ -186,6 +205,9 @@ impl Hotplug {
         loop {
             // A cancellation counts also when nothing would be left to do.
             if options.is_cancelled() {
+                if migration.round == 0 {
+                    migration.leave(range, Vec::new());
+                }
                 return Err(Stopped::Cancelled(migration.blockers()));
             }
             let cut_short = migration.run_round(options);
@@ -212,14 +234,14 @@ impl Hotplug {
 impl Migration<'_> {
     /// Tries every chunk once; stops early, and says so, when told to or out of time.
     fn run_round(&mut self, options: &OfflineOptions) -> bool {
-        self.stayed.clear();
+        let before = core::mem::take(&mut self.stayed);
         self.no_room = None;
         let mut found = Vec::new();
         let pageblocks = self.range.count().get() / PAGEBLOCK_PAGES;
         for at in 0..pageblocks {
             let start = Pfn::new(self.range.start().get() + at * PAGEBLOCK_PAGES);
             if at > 0 && self.cut_short(at, options) {
-                self.leave(PfnRange::between(start, self.range.end()));
+                self.leave(PfnRange::between(start, self.range.end()), before);
                 return true;
             }
             let pageblock = PfnRange::between(start, Pfn::new(start.get() + PAGEBLOCK_PAGES));
@@ -256,13 +278,19 @@ impl Migration<'_> {
         options.deadline.is_some_and(|deadline| passed >= deadline)
     }
 
-    /// What is in the range was not tried in this round.
-    fn leave(&mut self, range: PfnRange) {
+    /// What is in the range was not tried in this round; it stays for the reason it had in the
+    /// round before, if there was one.
+    fn leave(&mut self, range: PfnRange, mut before: Vec<(Allocation, Reason)>) {
         let mut rest = Vec::new();
         self.machine
             .frames
             .allocations(range, usize::MAX, &mut rest);
-        self.stay(&rest, &|_| Reason::NotReached);
+        before.sort_by_key(|(chunk, _)| chunk.pfn);
+        let reason = |chunk: &Allocation| {
+            let known = before.binary_search_by_key(&chunk.pfn, |(chunk, _)| chunk.pfn);
+            known.map_or(Reason::NotReached, |at| before[at].1.clone())
+        };
+        self.stay(&rest, &reason);
     }
 
     /// Offers the chunks of one owner to it.

@@ -44,6 +44,33 @@ pub struct PageMove {
 }
 
 /// How an owner's pages are treated. All methods have a default, for owners of unmovable pages.
+///
+/// ```
+/// use memplug_core::units::Pfn;
+/// use memplug_core::{MoveOutcome, PageMove, PageOwner};
+/// use std::sync::Mutex;
+///
+/// /// A list of pages, of which some are in use by a device.
+/// struct Buffers(Mutex<Vec<(Pfn, bool)>>);
+///
+/// impl PageOwner for Buffers {
+///     fn migrate(&self, moves: &mut [PageMove]) {
+///         let mut buffers = self.0.lock().expect("nobody panics with it");
+///         for page in moves {
+///             let buffer = buffers.iter_mut().find(|(pfn, _)| *pfn == page.from);
+///             page.outcome = match buffer {
+///                 None => MoveOutcome::Gone,
+///                 Some((_, true)) => MoveOutcome::Pinned("a transfer".into()),
+///                 Some((pfn, false)) => {
+///                     // Here the contents are copied.
+///                     *pfn = page.to;
+///                     MoveOutcome::Moved
+///                 }
+///             };
+///         }
+///     }
+/// }
+/// ```
 pub trait PageOwner: Send + Sync {
     /// Moves pages: for each, copies the contents from `from` to `to`, uses `to` from then on
     /// and sets the outcome. Called within an offline, with no lock held.

@@ -129,6 +129,23 @@ impl PageRequest {
 impl Hotplug {
     /// Allocates a chunk for `owner`. `cpu` chooses the caches; any number will do.
     ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// use memplug_core::units::{CpuId, Order};
+    /// use memplug_core::{PageRequest, Stays};
+    ///
+    /// machine.online(dimm.blocks[0], None)?;
+    /// let owner = machine.owner("tables", std::sync::Arc::new(Stays))?;
+    /// let request = PageRequest::unmovable(NodeId::new(0)).order(Order::PAGEBLOCK);
+    /// let pfn = machine.alloc(CpuId::new(0), &owner, &request)?;
+    /// assert!(dimm.range.contains(pfn) && pfn.is_aligned(Order::PAGEBLOCK));
+    /// machine.free(pfn, Order::PAGEBLOCK, &owner)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`PageError::NoMemory`] when no zone allowed has a free chunk above its watermark, also
     /// after reclaim; [`PageError::UnknownNode`].

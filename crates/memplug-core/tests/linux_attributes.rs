@@ -4,6 +4,7 @@
 //!
 //! The sticky word: an online word for a block that is online already fails, but stays with the
 //! block. The next attempt that brings no word of its own uses it, once.
+#![cfg(not(loom))]
 
 mod harness;
 

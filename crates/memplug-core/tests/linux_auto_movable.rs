@@ -1,5 +1,6 @@
 //! Policy auto-movable. Node 0 has 262013 present kernel pages from boot, node 1 none; a DIMM is
 //! one static group, a virtio-mem device a dynamic one.
+#![cfg(not(loom))]
 
 mod harness;
 

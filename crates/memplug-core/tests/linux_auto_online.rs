@@ -1,5 +1,6 @@
 //! What a hot-add does by itself when auto-onlining is on, and what a failure in the middle
 //! leaves: the add stands, earlier blocks stay online, later ones are not tried.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,5 +1,6 @@
 //! Block sizes: one section on a small machine, up to 2 GiB on a large one. Ids are addresses
 //! divided by the block size, not section numbers; borders of nodes may lie inside a block.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -4,6 +4,7 @@
 //!
 //! The machine has 262013 kernel pages of boot memory, all on node 0. Ratios are chosen so that
 //! one page more or less in a rule changes the zone.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,5 +1,6 @@
 //! The errors and events of each failure, one row of the table after the other; and that a
 //! failed move leaves everything as it was.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,5 +1,6 @@
 //! What others see while a block is on its way, how a second writer waits, and the blocks that
 //! can never go (boot memory). The writer is held inside a callback, not by a delay.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,5 +1,6 @@
 //! The whole life of a two-block DIMM on a node that had no memory: add, online, offline,
 //! remove, as a real kernel printed it; everything that changes, at each step.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,6 +1,7 @@
 //! Memory maps: 64 bytes a page, so 2 MiB a section, as unmovable kernel allocations of the
 //! machine itself. They prefer the node that gets the memory and pin the block they lie in; or
 //! a device of one block holds its own (memmap_on_memory).
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,5 +1,6 @@
 //! Pages in use: moved away, to where; held: retried until a signal; unmovable in a kernel zone:
 //! refused at once, and no event.
+#![cfg(not(loom))]
 
 mod harness;
 

@@ -1,6 +1,7 @@
 //! Where pages go: away from their node, to the nearest one with memory; from Movable to
 //! Movable if it has room, else to a kernel zone; from a kernel zone only to kernel zones. If no
 //! other node has memory, to other blocks of the same node.
+#![cfg(not(loom))]
 
 mod harness;
 
@@ -9,7 +10,7 @@ use harness::{BLOCK, Lab, block, for_ever, like_linux, node, pfns};
 use memplug_core::units::{Bytes, Order, Pfn};
 use memplug_core::{
     BootMemory, MachineConfig, OfflineError, OfflineOptions, PageRequest, Reason, TargetPolicy,
-    ZoneKind,
+    WatermarkPolicy, ZoneKind,
 };
 use std::time::Duration;
 
@@ -107,11 +108,19 @@ where a: node0=25600
     );
 }
 
+/// Without watermarks reservations last: what one offline has reserved is there for the next.
+fn without_watermarks() -> Lab {
+    Lab::with(MachineConfig {
+        watermarks: WatermarkPolicy::Off,
+        ..like_linux(2)
+    })
+}
+
 /// Two blocks go one after the other, Movable and Normal, with pages of one owner: the second
 /// must not be served from what was found for the first.
 #[test]
 fn pages_of_a_kernel_zone_never_go_to_movable() {
-    let mut lab = Lab::new(2);
+    let mut lab = without_watermarks();
     lab.run(
         "\
 $ plug 384M 1; w online_movable memory32/state; w online_movable memory33/state
@@ -143,7 +152,7 @@ memory35/state <- online_movable : rc=0
 /// for pages that must leave it.
 #[test]
 fn each_offline_has_its_own_targets() {
-    let mut lab = Lab::new(2);
+    let mut lab = without_watermarks();
     lab.run(
         "\
 $ plug 384M 1; w online_movable memory32/state; w online_movable memory33/state

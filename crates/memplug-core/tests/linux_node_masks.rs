@@ -1,5 +1,6 @@
 //! `nid_normal` and `nid` in every event, for kernel and movable blocks in each order, and the
 //! masks they announce. -1: that mask does not change.
+#![cfg(not(loom))]
 
 mod harness;
 

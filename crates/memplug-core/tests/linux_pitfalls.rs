@@ -1,6 +1,7 @@
 //! Twelve things about memory hotplug that an implementer would get wrong, one test each, by
 //! the numbers of the list they come from. The transcripts hold most of them in passing; here
 //! each stands alone, so that its failure says which one it is.
+#![cfg(not(loom))]
 
 mod harness;
 

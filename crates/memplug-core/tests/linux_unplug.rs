@@ -1,5 +1,6 @@
 //! Removal of whole DIMMs: offlining on the way, refusal and what it undoes, first-fit
 //! placement, alignment.
+#![cfg(not(loom))]
 
 mod harness;
 

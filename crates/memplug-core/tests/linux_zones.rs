@@ -1,5 +1,6 @@
 //! Policy contig-zones: which zone `online` picks, what valid_zones says, and how spans grow and
 //! shrink. `33=Normal/Movable` is an offline block, default first; `32=[Normal]` an online one.
+#![cfg(not(loom))]
 
 mod harness;
 

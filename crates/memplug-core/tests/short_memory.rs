@@ -2,6 +2,7 @@
 //!
 //! The allocator of this test refuses large pieces while it is told to. Small ones it serves, so
 //! that whatever need not fail does not. One test only: the refusal holds for all threads.
+#![cfg(not(loom))]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod harness;

@@ -1,4 +1,5 @@
 //! Every error has its cause, and questions about memory that cannot be are answered.
+//! After an error nothing has changed.
 #![cfg(not(loom))]
 
 use memplug_frame::{

@@ -1,4 +1,5 @@
 //! Blocks that hold their own memory map, and areas smaller than a block.
+//! The map's pages are nobody's to free, and go with the block.
 #![cfg(not(loom))]
 
 use memplug_frame::{

@@ -1,4 +1,5 @@
 //! Watermarks, one thread: what is exact then, and that other zones are left alone.
+//! With several threads `min` can be undershot by a chunk each; that is not tried here.
 #![cfg(not(loom))]
 
 use memplug_frame::{

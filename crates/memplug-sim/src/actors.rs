@@ -9,9 +9,7 @@ use crate::owners::{ActorPages, Temper};
 use crate::platform::lock;
 use crate::world::World;
 use memplug_core::units::{CpuId, NodeId, Order, PageCount, Pfn, PfnRange};
-use memplug_core::{
-    BlockState, MigrateType, Owner, PageRequest, WatermarkPolicy, ZoneKind,
-};
+use memplug_core::{BlockState, MigrateType, Owner, PageRequest, WatermarkPolicy, ZoneKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -323,15 +321,16 @@ impl World {
         });
     }
 
-    /// An actor frees a chunk it has. Now and then it does so wrongly first, or twice.
-    pub(crate) fn release(&self, pfn: u64, chunk: &Chunk) {
+    /// An actor frees a chunk it has, unless it has retired. Now and then it does so wrongly
+    /// first, or twice.
+    pub(crate) fn release(&self, pfn: u64, chunk: &Chunk) -> bool {
         let (owner, other) = self.with_held(|held| {
             let other = held.actors.iter().enumerate();
             let mut other = other.filter(|&(at, _)| at != chunk.actor);
             let other = other.find_map(|(_, actor)| actor.owner.clone());
             (held.actors[chunk.actor].owner.clone(), other)
         });
-        let Some(owner) = owner else { return };
+        let Some(owner) = owner else { return false };
         self.check_stamps(pfn, chunk);
         let (at, order) = (Pfn::new(pfn), chunk.order);
         let wrong = self.once_in(12);
@@ -340,7 +339,9 @@ impl World {
             self.expect(refused, "holder", || format!("{at} is freed by another"));
             let odd = self::order((order.get() + 1) % 11);
             let refused = self.machine().free(at, odd, &owner).is_err();
-            self.expect(refused, "holder", || format!("{at} is freed as order {odd}"));
+            self.expect(refused, "holder", || {
+                format!("{at} is freed as order {odd}")
+            });
         }
         self.with_held(|held| {
             held.chunks.remove(&pfn);
@@ -355,6 +356,7 @@ impl World {
             let again = self.machine().free(at, order, &owner);
             self.expect(again.is_err(), "holder", || format!("{at} is freed twice"));
         }
+        true
     }
 
     /// Every chunk of living actors that lies in the range, in ascending order.

@@ -4,13 +4,14 @@
 //! of the actors; the counts of zones with both; every stamp; the platform's memory with the
 //! blocks; the chain with the second chain.
 
+use crate::Violation;
 use crate::actors::{Chunk, range_of};
 use crate::world::World;
-use crate::Violation;
 use memplug_core::frame::Allocation;
 use memplug_core::units::{BlockId, NodeId, OwnerId, PageCount, PfnRange};
 use memplug_core::{Block, BlockState, MachineView, MemoryMap, ZoneCounts, ZoneKind};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 impl World {
     /// Compares everything.
@@ -22,7 +23,11 @@ impl World {
         }));
         let view = self.machine().view();
         let differences = self.with_model(|model| model.differences(&view));
-        self.broke(differences.into_iter().map(|line| Violation::new("model", line)));
+        self.broke(
+            differences
+                .into_iter()
+                .map(|line| Violation::new("model", line)),
+        );
         self.check_frames(&view);
         self.check_counts_at_rest(&view);
         self.check_platform(&view);
@@ -68,7 +73,9 @@ impl World {
 
     fn check_chunk(&self, found: &Allocation, owner: &str, books: &mut BTreeMap<u64, Chunk>) {
         let Some(chunk) = books.remove(&found.pfn.get()) else {
-            self.expect(false, "leak", || format!("nobody knows of {found:?} of {owner}"));
+            self.expect(false, "leak", || {
+                format!("nobody knows of {found:?} of {owner}")
+            });
             return;
         };
         let name = self.with_held(|held| held.actors[chunk.actor].name.clone());
@@ -103,7 +110,12 @@ impl World {
         }
         let plugged = view.blocks.iter().filter(|block| !block.boot);
         let without = plugged.filter(|block| block.own_map == PageCount::ZERO);
-        let pages = self.machine().geometry().pages_per_block().get().div_ceil(64);
+        let pages = self
+            .machine()
+            .geometry()
+            .pages_per_block()
+            .get()
+            .div_ceil(64);
         without.count() as u64 * pages
     }
 
@@ -118,7 +130,8 @@ impl World {
         // Holes lie in some zone of their block: they are known only all together.
         let holes: u64 = self.with_model(|model| {
             let boot = model.blocks.values().filter(|b| b.is_boot() && b.online);
-            boot.map(|b| model.block_pages() - model.present_of(b)).sum()
+            boot.map(|b| model.block_pages() - model.present_of(b))
+                .sum()
         });
         self.expect(missing == holes, "counts", || {
             format!("the zones have {missing} pages more than are present; {holes} are holes")
@@ -184,6 +197,10 @@ impl World {
             };
             if !block.boot && is_online(block) && !contents.is_committed(range) {
                 wrong.push(("is not committed", range));
+            }
+            let kept = self.kept.load(Ordering::Relaxed);
+            if !is_online(block) && !kept && !contents.is_discarded(range) {
+                wrong.push(("is offline but committed", range));
             }
         }
         let window = self.shape.first.get()..self.shape.first.get() + crate::shape::WINDOW;

@@ -13,7 +13,7 @@ use crate::owners::Temper;
 use crate::world::World;
 use memplug_core::units::{CpuId, Order, PAGEBLOCK_PAGES, PageCount, Pfn, PfnRange};
 use memplug_core::{
-    BlockState, MemoryEvent, MigrateType, Notice, PageRequest, ZoneCounts, ZoneKind,
+    BlockState, MemoryEvent, MigrateType, Notice, OnlinePolicy, PageRequest, ZoneCounts, ZoneKind,
 };
 
 impl World {
@@ -45,6 +45,15 @@ impl World {
             format!("{event} of {block} names {node} {zone}, not {expected}")
         });
         self.check_counts(event, notify.range());
+        let shown = self.machine().valid_zones(block);
+        let expected = self.with_model(|model| {
+            // The other policy counts pages, and at what moment is nobody's promise.
+            let contig = model.policy.online == OnlinePolicy::ContigZones;
+            contig.then(|| model.valid_zones_between(block, zone))
+        });
+        self.expect(expected.is_none() || shown == expected, "contract", || {
+            format!("{block} shows {shown:?} at {event}, and should show {expected:?}")
+        });
         self.check_masks(notice);
         let spans = self.machine().node(node).is_some_and(|node| {
             let span = node.zone(zone).span();
@@ -149,7 +158,7 @@ impl World {
                 continue;
             }
             match self.with_held(|held| held.actors[chunk.actor].temper) {
-                Temper::Releasing | Temper::Mixed => self.release(pfn, &chunk),
+                Temper::Releasing | Temper::Mixed => drop(self.release(pfn, &chunk)),
                 Temper::Shifting => self.shift(pfn, &chunk),
                 _ => {}
             }
@@ -190,7 +199,9 @@ impl World {
         self.expect(free == PageCount::ZERO, "isolation", || {
             format!("{range} is isolated, but has {counts:?}")
         });
-        let isolated = self.pageblocks(range).all(|pfn| self.machine().frames().is_isolated(pfn));
+        let isolated = self
+            .pageblocks(range)
+            .all(|pfn| self.machine().frames().is_isolated(pfn));
         self.expect(isolated, "isolation", || {
             format!("{range} is not isolated in all its pageblocks")
         });

@@ -16,6 +16,7 @@ use memplug_core::{
     RemoveError, RemoveReport, Subject, Uevent, ZoneKind,
 };
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// What was seen of an operation.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub(crate) struct Ended {
     pub(crate) fault: Option<Fault>,
     /// The zone of the last block that changed, or was to.
     pub(crate) zone: Option<ZoneKind>,
+    /// Pages moved out of it.
+    pub(crate) moved: u64,
+    /// Time since the subscribers consented.
+    pub(crate) waited: Duration,
 }
 
 impl Ended {
@@ -227,20 +232,12 @@ impl World {
         let first = ended.attempts.first();
         let fits = match (errno, done) {
             (Some(errno), _) => said == Some(errno) && first.is_none(),
-            (None, Ok(report)) => self.fits_report(id, report, first),
+            (None, Ok(report)) => fits_report(id, report, first, ended.moved),
             (None, Err(error)) => self.fits_error(error, options, ended, first),
         };
         if !fits || ended.attempts.len() > 1 {
             self.unlikely(&format!("offline {id} ({errno:?})"), done, ended);
         }
-    }
-
-    fn fits_report(&self, id: BlockId, report: &OfflineReport, first: Option<&Attempt>) -> bool {
-        let Some(attempt) = first else { return false };
-        attempt.outcome == Some(MemoryEvent::Offline)
-            && (report.block, report.notify) == (id, attempt.notify)
-            && report.rounds == attempt.reports
-            && report.used_after_notice <= report.used_before
     }
 
     fn fits_error(
@@ -261,7 +258,12 @@ impl World {
             OfflineError::Refused { refusal, .. } => attempt.is_some_and(|a| {
                 cancelled && a.error == Some(refusal.errno.get()) && was_last(a, &refusal.by)
             }),
-            OfflineError::Deadline { .. } => cancelled && options.deadline.is_some(),
+            OfflineError::Deadline { .. } => {
+                let over = options
+                    .deadline
+                    .is_some_and(|deadline| ended.waited >= deadline);
+                cancelled && over
+            }
             OfflineError::Cancelled { .. } => {
                 cancelled && cancel.is_some_and(|cancel| cancel.is_cancelled())
             }
@@ -426,6 +428,15 @@ impl World {
             format!("{plan:?} names {named} of {unmovable} pages that stay")
         });
     }
+}
+
+fn fits_report(id: BlockId, report: &OfflineReport, first: Option<&Attempt>, moved: u64) -> bool {
+    let Some(attempt) = first else { return false };
+    attempt.outcome == Some(MemoryEvent::Offline)
+        && (report.block, report.notify) == (id, attempt.notify)
+        && report.rounds == attempt.reports
+        && report.used_after_notice <= report.used_before
+        && report.moved.get() == moved
 }
 
 /// Whether this subscriber was the last to be asked.

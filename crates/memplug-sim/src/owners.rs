@@ -128,10 +128,14 @@ impl PageOwner for ActorPages {
     }
 
     fn can_migrate(&self, page: Pfn) -> MoveOutcome {
-        let holds = self.world().is_some_and(|world| {
-            world.with_held(|held| held.chunks.contains_key(&page.get()))
-        });
-        if holds { MoveOutcome::Moved } else { MoveOutcome::Gone }
+        let holds = self
+            .world()
+            .is_some_and(|world| world.with_held(|held| held.chunks.contains_key(&page.get())));
+        if holds {
+            MoveOutcome::Moved
+        } else {
+            MoveOutcome::Gone
+        }
     }
 
     fn reclaim(&self, wanted: PageCount) -> PageCount {
@@ -148,12 +152,10 @@ impl PageOwner for ActorPages {
         });
         let mut freed = 0;
         for (pfn, chunk) in mine {
-            if freed >= wanted.get() {
-                break;
+            if freed < wanted.get() && world.release(pfn, &chunk) {
+                world.reach("reclaimed");
+                freed += chunk.order.pages().get();
             }
-            world.reach("reclaimed");
-            world.release(pfn, &chunk);
-            freed += chunk.order.pages().get();
         }
         PageCount::new(freed)
     }
@@ -169,9 +171,21 @@ impl World {
             return MoveOutcome::Gone;
         };
         self.check_offer(actor, one, &chunk);
-        let temper = self.with_held(|held| held.actors[actor].temper);
+        let (temper, retired) = self.with_held(|held| {
+            let actor = &held.actors[actor];
+            (actor.temper, actor.owner.is_none())
+        });
+        if retired {
+            // In the midst of the batch.
+            return MoveOutcome::Busy;
+        }
         let decision = self.roll(|rng| temper.decide(rng));
-        self.say(|| format!("actor {actor} is to move {} to {}: {decision:?}", one.from, one.to));
+        self.say(|| {
+            format!(
+                "actor {actor} is to move {} to {}: {decision:?}",
+                one.from, one.to
+            )
+        });
         self.reach("migrate: offered");
         match decision {
             Decision::Say(Reply::Busy) => MoveOutcome::Busy,
@@ -235,17 +249,15 @@ impl World {
         let fits = known.is_some_and(|known| {
             let class = known.class;
             known.pfn == one.to
-                && Some(class.owner()) == id
+                && id.is_none_or(|id| class.owner() == id)
                 && (class.order(), class.migrate_type()) == (chunk.order, chunk.migrate_type)
         });
         self.expect(fits, "target", || {
             format!("{chunk:?} shall go to {new}, which is allocated as {known:?}")
         });
-        let (block, target, isolated) =
-            self.with_current(|c| (c.block, c.target, c.isolated));
-        let apart = isolated.is_some_and(|isolated| {
-            !isolated.intersects(new) && isolated.contains(one.from)
-        });
+        let (block, target, isolated) = self.with_current(|c| (c.block, c.target, c.isolated));
+        let apart = isolated
+            .is_some_and(|isolated| !isolated.intersects(new) && isolated.contains(one.from));
         self.expect(apart, "isolation", || {
             format!("{} shall go to {new}; {isolated:?} is isolated", one.from)
         });

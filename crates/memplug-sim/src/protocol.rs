@@ -13,9 +13,7 @@
 //!   statistics say what happened.
 
 use crate::Violation;
-use memplug_core::{
-    Answer, MemoryEvent, MemoryNotify, Rollback, RoundReport, SubscriberStats,
-};
+use memplug_core::{Answer, MemoryEvent, MemoryNotify, Rollback, RoundReport, SubscriberStats};
 use std::collections::BTreeMap;
 
 /// Number of a subscriber; its name is `s` and this.

@@ -1,4 +1,7 @@
 //! Running a seed from the first step to the last.
+//!
+//! Checked after each operation; the first one after which something is wrong ends the seed, so
+//! that what is reported is the cause and not what came of it.
 
 use crate::Violation;
 use crate::shape;
@@ -23,7 +26,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {} breaks a promise in step {}:", self.seed, self.step)?;
+        writeln!(
+            f,
+            "seed {} breaks a promise in step {}:",
+            self.seed, self.step
+        )?;
         for violation in &self.violations {
             writeln!(f, "  {violation}")?;
         }
@@ -83,9 +90,7 @@ pub fn run_seed(seed: u64, steps: u32, verbose: bool) -> Result<Story, Failure> 
 
 /// Some machine's configuration, and the first of the sixteen blocks in which its memory lies,
 /// for tests that bring operations of their own.
-pub fn machine_config(
-    seed: u64,
-) -> (memplug_core::MachineConfig, memplug_core::units::BlockId) {
+pub fn machine_config(seed: u64) -> (memplug_core::MachineConfig, memplug_core::units::BlockId) {
     let shape = shape::Shape::random(&mut crate::rng::Rng::new(seed));
     (shape.config, shape.first)
 }

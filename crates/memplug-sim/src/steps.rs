@@ -9,9 +9,11 @@ use crate::platform::{Fallible, Fault, How, lock};
 use crate::rng::Rng;
 use crate::shape::{self, WINDOW};
 use crate::world::{Current, World};
-use memplug_core::units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PageCount, PfnRange};
+use memplug_core::Platform as _;
+use memplug_core::units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PageCount, Pfn, PfnRange};
 use memplug_core::{AddRequest, GroupChoice, Place, Step};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -29,6 +31,7 @@ enum Operation {
     Retire,
     Drain,
     Plan,
+    Isolate,
 }
 
 impl World {
@@ -50,6 +53,7 @@ impl World {
                 (1, Operation::Retire),
                 (1, Operation::Drain),
                 (3, Operation::Plan),
+                (2, Operation::Isolate),
             ])
         });
         self.say(|| format!("== {operation:?}"));
@@ -76,6 +80,7 @@ impl World {
             Operation::Retire => self.come_and_go(),
             Operation::Drain => self.drain(),
             Operation::Plan => self.plan(),
+            Operation::Isolate => self.isolate(),
         }
     }
 
@@ -92,17 +97,19 @@ impl World {
         self.platform.arm(fault);
         let done = run();
         let fired = self.platform.fired() > 0;
+        if fired && fault.is_some_and(|fault| fault.at == Fallible::Discard) {
+            self.kept.store(true, Ordering::Relaxed);
+        }
         self.platform.arm(None);
-        let (uevents, fault, zone) = self.with_current(|now| {
-            let ended = std::mem::take(now);
-            (ended.uevents, ended.fault, ended.block.map(|b| b.1))
-        });
+        let seen = self.with_current(std::mem::take);
         let attempts = self.with_protocol(|protocol| protocol.take_ended());
         let ended = Ended {
             attempts,
-            uevents,
+            uevents: seen.uevents,
             fault: fault.filter(|_| fired),
-            zone,
+            zone: seen.block.map(|(_, zone)| zone),
+            moved: seen.moved,
+            waited: self.platform.now().saturating_sub(seen.consented),
         };
         (done, ended)
     }
@@ -220,11 +227,11 @@ impl World {
         let current = Current {
             target: options.target,
             cancel: options.cancel.clone(),
+            deadline: options.deadline,
             patience: 1 + patience,
             ..Current::default()
         };
-        let (done, mut ended) =
-            self.transact(current, || self.machine().offline(id, &options));
+        let (done, mut ended) = self.transact(current, || self.machine().offline(id, &options));
         self.say(|| format!("offline {id}: {done:?}"));
         self.judge_offline(id, errno, &options, &done, &mut ended);
         self.broke(ended.judge_uevents());
@@ -243,11 +250,11 @@ impl World {
         let current = Current {
             target: options.target,
             cancel: options.cancel.clone(),
+            deadline: options.deadline,
             patience: 1 + patience,
             ..Current::default()
         };
-        let (done, mut ended) =
-            self.transact(current, || self.machine().unplug(device, &options));
+        let (done, mut ended) = self.transact(current, || self.machine().unplug(device, &options));
         self.say(|| format!("unplug {device}: {done:?}"));
         self.judge_unplug(device, &blocks, &online, &done, &mut ended);
         self.removed(done.is_ok(), device, &blocks, node, &mut ended);
@@ -259,8 +266,7 @@ impl World {
             let node = model.devices.get(&device).map(|device| device.node);
             (model.may_remove(device), model.blocks_of(device), node)
         });
-        let (done, mut ended) =
-            self.transact(Current::default(), || self.machine().remove(device));
+        let (done, mut ended) = self.transact(Current::default(), || self.machine().remove(device));
         self.say(|| format!("remove {device}: {done:?}"));
         self.judge_remove(expected, &blocks, &done, &ended);
         self.removed(done.is_ok(), device, &blocks, node, &mut ended);
@@ -296,11 +302,14 @@ impl World {
         });
     }
 
-    /// An actor retires, or one that did comes back.
-    fn come_and_go(&self) {
+    /// An actor retires, or one that did comes back. It is the same owner again only if nobody
+    /// is in the midst of something under its name; so it comes back at the top.
+    pub(crate) fn come_and_go(&self) {
         let actor = self.some_actor();
         if self.with_held(|held| held.actors[actor].owner.is_none()) {
-            self.revive(actor);
+            if self.depth.load(Ordering::Relaxed) == 0 {
+                self.revive(actor);
+            }
         } else if self.once_in(3) {
             self.retire(actor);
         }
@@ -334,6 +343,31 @@ impl World {
         }
     }
 
+    /// Somebody takes pageblocks of a block out of service for a while; life goes on.
+    fn isolate(&self) {
+        let id = self.some_block_that_is(true);
+        let Some(range) = self.range_of_block(id) else {
+            return;
+        };
+        let pageblocks: Vec<Pfn> = self.pageblocks(range).collect();
+        let from = self.roll(|rng| rng.below(pageblocks.len() as u64)) as usize;
+        let part = PfnRange::between(pageblocks[from], range.end());
+        let online = self.with_model(|model| model.blocks.get(&id).is_some_and(|b| b.online));
+        let isolation = self.machine().isolate(part);
+        self.expect(isolation.is_ok() == online, "isolation", || {
+            format!("{part} of {id}: {:?}", isolation.as_ref().err())
+        });
+        if let Ok(isolation) = isolation {
+            self.with_current(|current| current.isolated = Some(isolation.range()));
+            (0..12).for_each(|_| self.act("isolated"));
+            let free = self.machine().frames().range_counts(part).free_and_cached();
+            self.expect(free == PageCount::ZERO, "isolation", || {
+                format!("{free} of {part} are free to be had")
+            });
+            self.with_current(|current| current.isolated = None);
+        }
+    }
+
     /// At the end everybody lets go, and whatever was plugged in can be taken out.
     pub(crate) fn tear_down(&self) {
         self.unsubscribe_all();
@@ -347,7 +381,7 @@ impl World {
             }
         }
         // Nobody yields any more: the depth says that others run already.
-        self.depth.store(9, std::sync::atomic::Ordering::Relaxed);
+        self.depth.store(9, Ordering::Relaxed);
         let devices: Vec<DeviceId> =
             self.with_model(|model| model.devices.keys().copied().collect());
         let outside = self.shape.config.memory_map == memplug_core::MemoryMap::Outside;

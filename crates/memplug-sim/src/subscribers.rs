@@ -56,24 +56,33 @@ impl World {
                 (3, Manner::Frees),
                 (1, Manner::ComesAndGoes),
             ]);
-            (manner, rng.pick(&[100, 10, 0, 0, 0, -10, i32::MIN, i32::MAX]))
+            (
+                manner,
+                rng.pick(&[100, 10, 0, 0, 0, -10, i32::MIN, i32::MAX]),
+            )
         });
         let id = {
             let mut subscribers = lock(&self.subscribers);
             subscribers.next += 1;
             let id = subscribers.next;
             let registration = None;
-            subscribers.all.insert(id, Subscriber { manner, registration });
+            subscribers.all.insert(
+                id,
+                Subscriber {
+                    manner,
+                    registration,
+                },
+            );
             id
         };
         self.with_protocol(|protocol| protocol.register(id, priority));
         let world = self.me.clone();
-        let registration = self.machine().subscribe(&name(id), priority, move |notice| {
-            match world.upgrade() {
+        let registration = self
+            .machine()
+            .subscribe(&name(id), priority, move |notice| match world.upgrade() {
                 Some(world) => world.called(id, notice),
                 None => Answer::Ok,
-            }
-        });
+            });
         self.say(|| format!("s{id} comes with priority {priority} and {manner:?}"));
         if let Some(subscriber) = lock(&self.subscribers).all.get_mut(&id) {
             subscriber.registration = Some(registration);

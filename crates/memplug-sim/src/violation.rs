@@ -1,4 +1,6 @@
 //! What the simulator finds wrong.
+//!
+//! A word for the promise, to sort by, and everything that is needed to see why.
 
 use std::fmt;
 

@@ -6,10 +6,11 @@
 
 use crate::platform::{Hook, Point};
 use crate::world::World;
+use memplug_core::Platform as _;
 use memplug_core::units::{BlockId, PfnRange};
 use memplug_core::{
-    Action, BlockState, CancelHandle, MemoryEvent, Observation, Progress, RoundReport, Step, Subject,
-    Uevent, ZoneKind,
+    Action, BlockState, CancelHandle, MemoryEvent, Observation, Progress, RoundReport, Step,
+    Subject, Uevent, ZoneKind,
 };
 use std::time::Duration;
 
@@ -51,7 +52,9 @@ impl World {
             Step::OnlineCommitted => {
                 let range = self.changing().and_then(|(id, _)| self.range_of_block(id));
                 let committed = range.is_some_and(|r| self.platform.contents().is_committed(r));
-                self.expect(committed, "platform", || format!("{range:?} is not committed"));
+                self.expect(committed, "platform", || {
+                    format!("{range:?} is not committed")
+                });
             }
             Step::AddChecked
             | Step::AddAttached
@@ -73,9 +76,10 @@ impl World {
     /// The one block in this state.
     fn the_block(&self, state: BlockState) -> Option<BlockId> {
         let view = self.machine().view();
-        let mut going = view.blocks.iter().filter(|block| {
-            !matches!(block.state(), BlockState::Offline | BlockState::Online)
-        });
+        let mut going = view
+            .blocks
+            .iter()
+            .filter(|block| !matches!(block.state(), BlockState::Offline | BlockState::Online));
         let first = going.next().filter(|block| block.state() == state);
         let alone = first.is_some() && going.next().is_none();
         self.expect(alone, "state", || {
@@ -114,6 +118,7 @@ impl World {
             Ok(zone) => self.with_current(|current| {
                 current.block = Some((id, zone));
                 current.moved = 0;
+                current.late = 0;
             }),
             Err(errno) => self.expect(false, "model", || {
                 format!("{id} goes offline, but that is {errno}")
@@ -146,6 +151,8 @@ impl World {
     }
 
     fn on_announced(&self, step: Step) {
+        let now = self.platform.now();
+        self.with_current(|current| current.consented = now);
         let consented = self.with_protocol(|protocol| {
             let attempt = protocol.attempt();
             attempt.is_some_and(|a| a.error.is_none() && a.reports.len() == 1)
@@ -200,6 +207,7 @@ impl World {
     }
 
     fn on_pause(&self) {
+        self.check_patience();
         let late = self.with_current(|current| {
             current.patience = current.patience.saturating_sub(1);
             current.patience == 0
@@ -210,6 +218,24 @@ impl World {
             let cancel = self.with_current(|current| current.cancel.clone());
             cancel.iter().for_each(CancelHandle::cancel);
         }
+    }
+
+    /// A deadline that has passed, or a cancellation, is seen before the next pause but one.
+    fn check_patience(&self) {
+        let now = self.platform.now();
+        let late = self.with_current(|current| {
+            let passed = now.saturating_sub(current.consented);
+            let over = current.deadline.is_some_and(|deadline| passed > deadline);
+            let cancelled = current
+                .cancel
+                .as_ref()
+                .is_some_and(CancelHandle::is_cancelled);
+            current.late += u32::from(over || cancelled);
+            current.late
+        });
+        self.expect(late < 2, "patience", || {
+            "an offline goes on after its deadline or its cancellation".into()
+        });
     }
 
     fn on_uevent(&self, uevent: Uevent) {

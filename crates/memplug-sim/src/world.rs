@@ -5,6 +5,7 @@
 //! (`yields`), which may make the machine call again. So each part of the world has a lock of
 //! its own, held for a moment and never while the machine is called.
 
+use crate::Violation;
 use crate::actors::Held;
 use crate::model::Model;
 use crate::platform::{Fault, SimPlatform, lock};
@@ -12,15 +13,15 @@ use crate::protocol::Protocol;
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::subscribers::Subscribers;
-use crate::Violation;
 use memplug_core::units::{BlockId, PfnRange};
 use memplug_core::{
     AddRequest, CancelHandle, Hotplug, MachineError, OfflineOptions, OnlineWord, TargetPolicy,
     Uevent, ZoneKind,
 };
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 /// The operation under way, as far as the checks need to know it.
 #[derive(Debug, Default)]
@@ -44,6 +45,11 @@ pub(crate) struct Current {
     pub(crate) patience: u32,
     /// Pages moved out of the block that goes.
     pub(crate) moved: u64,
+    /// When the subscribers consented to that.
+    pub(crate) consented: Duration,
+    pub(crate) deadline: Option<Duration>,
+    /// Pauses after the end of all patience.
+    pub(crate) late: u32,
     pub(crate) uevents: Vec<Uevent>,
     pub(crate) fault: Option<Fault>,
 }
@@ -64,6 +70,8 @@ pub(crate) struct World {
     reached: Mutex<BTreeMap<&'static str, u64>>,
     verbose: bool,
     pub(crate) depth: AtomicU32,
+    /// Whether memory could once not be given back: then some may be usable and offline.
+    pub(crate) kept: AtomicBool,
 }
 
 impl World {
@@ -90,6 +98,7 @@ impl World {
             reached: Mutex::new(BTreeMap::new()),
             verbose,
             depth: AtomicU32::new(0),
+            kept: AtomicBool::new(false),
         });
         let hook: Weak<World> = Arc::downgrade(&world);
         world.platform.set_hook(hook);
@@ -99,7 +108,9 @@ impl World {
     }
 
     pub(crate) fn machine(&self) -> &Hotplug {
-        self.machine.get().unwrap_or_else(|| unreachable!("it is set in `new`"))
+        self.machine
+            .get()
+            .unwrap_or_else(|| unreachable!("it is set in `new`"))
     }
 
     pub(crate) fn roll<R>(&self, choose: impl FnOnce(&mut Rng) -> R) -> R {
@@ -171,9 +182,13 @@ impl World {
 
     /// How an offline is done this time. It always ends: by a deadline, or by a cancellation.
     pub(crate) fn offline_options(&self) -> (OfflineOptions, u32) {
-        use std::time::Duration;
         let (deadline, patience, target) = self.roll(|rng| {
-            let micros = rng.weighted(&[(3, None), (1, Some(0)), (4, Some(50_000)), (1, Some(900_000))]);
+            let micros = rng.weighted(&[
+                (3, None),
+                (1, Some(0)),
+                (4, Some(50_000)),
+                (1, Some(900_000)),
+            ]);
             let patience = rng.below(8) as u32;
             let target = rng.pick(&[
                 TargetPolicy::LeaveNode,

@@ -29,6 +29,7 @@ enum Act {
     Cancel,
     Drain,
     Plan,
+    ComeAndGo,
     Pass(u64),
 }
 
@@ -62,6 +63,7 @@ impl World {
                 (1, Act::Cancel),
                 (1, Act::Drain),
                 (2, Act::Plan),
+                (1, Act::ComeAndGo),
                 (3, pass),
             ])
         });
@@ -97,7 +99,10 @@ impl World {
             }
             Act::Drain => self.machine().drain(),
             Act::Plan => self.act_plan(),
-            Act::Pass(micros) => self.platform.advance(std::time::Duration::from_micros(micros)),
+            Act::ComeAndGo => self.come_and_go(),
+            Act::Pass(micros) => self
+                .platform
+                .advance(std::time::Duration::from_micros(micros)),
         }
     }
 
@@ -114,7 +119,7 @@ impl World {
         // Where there is no room to allocate, free: memory is to be nearly full, not full.
         let chunk = if many { self.some_chunk(index) } else { None };
         match chunk {
-            Some((pfn, chunk)) => self.release(pfn, &chunk),
+            Some((pfn, chunk)) => drop(self.release(pfn, &chunk)),
             None => drop(self.allocate(index)),
         }
     }

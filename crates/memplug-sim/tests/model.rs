@@ -317,7 +317,9 @@ impl Both {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_core_and_the_model_agree(seed in any::<u64>(), ops in prop::collection::vec(op(), 1..60)) {
@@ -345,7 +347,10 @@ fn the_model_knows_a_lone_movable_block() {
     let device = model.did_add(&request, range);
     assert_eq!(model.may_add(&request), Err(Errno::EEXIST));
     let block = model.blocks_of(device)[0];
-    assert_eq!(model.valid_zones(block), [ZoneKind::Normal, ZoneKind::Movable]);
+    assert_eq!(
+        model.valid_zones(block),
+        [ZoneKind::Normal, ZoneKind::Movable]
+    );
     let zone = model.may_online(block, Some(OnlineWord::Movable));
     assert_eq!(zone, Ok(ZoneKind::Movable));
     model.did_online(block, ZoneKind::Movable);

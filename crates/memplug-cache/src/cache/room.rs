@@ -4,19 +4,19 @@
 //! fills all memory there is, so without its help hot pages could only move once readers happen
 //! to evict something, which they do not while everything they want is cached. So the cache
 //! watches the offline: whenever it tells how far it is, and less is free in the other nodes than
-//! pages of the cache are still to move (and a few for readers), the cache evicts the difference
-//! there, coldest first; in all nodes, if there is no other.
+//! pages are still to move (its own or others', and a few for readers), the cache evicts the
+//! difference there, coldest first; in all nodes, if there is no other.
 
 use super::{BATCH, Shared};
 use memplug::core::{Observation, ZoneKind};
-use memplug::{Machine, NodeId, PfnRange, Progress, Watch};
+use memplug::{Machine, NodeId, Progress, Watch};
 use std::sync::{Arc, PoisonError};
 
 /// Free pages wanted besides those for what is to move: readers take some before it is tried
 /// again.
 const SPARE: u64 = 256;
 
-/// Makes room whenever an offline on `machine` has pages of the cache to move.
+/// Makes room whenever an offline on `machine` has pages to move.
 pub(super) fn watch(machine: &Machine, shared: &Arc<Shared>) -> Watch {
     let watcher = Arc::downgrade(shared);
     // The watch holds the machine it watches, until it is dropped with the cache.
@@ -32,8 +32,7 @@ pub(super) fn watch(machine: &Machine, shared: &Arc<Shared>) -> Watch {
 
 impl Shared {
     fn make_room(&self, machine: &Machine, progress: &Progress) {
-        let start = progress.start_pfn;
-        let Some(leaving) = self.rmap.node(start) else {
+        let Some(leaving) = self.rmap.node(progress.start_pfn) else {
             return;
         };
         let nodes = {
@@ -42,13 +41,12 @@ impl Shared {
         };
         let alone = nodes.keys().all(|&id| id == leaving);
         let targets = || nodes.iter().filter(|&(&id, _)| alone || id != leaving);
-        // A block's table begins where its pages do.
-        let left = self.rmap.slots_in(PfnRange::between(start, start)).len() as u64;
+        let left = progress.pages_left.get();
         if left == 0 {
             return;
         }
         let free: u64 = targets().map(|(&id, _)| free_on(machine, id)).sum();
-        let mut wanted = (left + SPARE).saturating_sub(free);
+        let mut wanted = left.saturating_add(SPARE).saturating_sub(free);
         for (&id, node) in targets() {
             // A few at a time: readers wait for the clock meanwhile.
             while wanted > 0 {

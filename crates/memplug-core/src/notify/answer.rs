@@ -12,6 +12,15 @@ use alloc::string::String;
 const STOP: u32 = 0x8000;
 
 /// A callback's answer.
+///
+/// ```
+/// use memplug_core::{Answer, Errno};
+///
+/// assert_eq!(Answer::refuse("in use").error(), Some(Errno::EBUSY));
+/// assert_eq!(Answer::Bad.error(), Some(Errno::EPERM));
+/// assert!(Answer::Stop.stops() && Answer::Stop.error().is_none()); // consent
+/// assert_eq!(Answer::Raw(0xffff_fff4).error(), None); // a bare -ENOMEM is consent, as in C
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Not concerned.

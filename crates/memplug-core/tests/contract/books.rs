@@ -1,4 +1,5 @@
-//! What is kept of each subscriber's calls, and what the reports of operations tell.
+//! What is kept of each subscriber's calls, and what the reports of operations tell. The clock is
+//! the platform's and goes on by pauses only, so the times are exact.
 
 use crate::harness::{block, for_ever};
 use crate::witness::two_blocks;

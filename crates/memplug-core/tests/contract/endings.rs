@@ -4,7 +4,7 @@
 use crate::harness::{block, for_ever};
 use crate::witness::two_blocks;
 use memplug_core::{
-    Answer, CancelHandle, Errno, MemoryEvent, OfflineError, OfflineOptions, RemoveError,
+    Answer, CancelHandle, Errno, MemoryEvent, OfflineError, OfflineOptions, Reason, RemoveError,
 };
 use std::time::Duration;
 
@@ -130,7 +130,8 @@ fn a_handle_ends_it_between_two_rounds() {
 /// nothing stands in the way.
 #[test]
 fn a_handle_used_early_counts_after_the_subscribers() {
-    let lab = two_blocks();
+    let mut lab = two_blocks();
+    lab.command("hog h 1 1");
     let cancel = CancelHandle::new();
     let from_within = cancel.clone();
     let _watch = lab.machine.subscribe("impatient", 0, move |notice| {
@@ -149,11 +150,45 @@ fn a_handle_used_early_counts_after_the_subscribers() {
             .offline(block(33), &options)
             .expect_err("cancelled");
         assert!(matches!(error, OfflineError::Cancelled { .. }), "{error}");
+        let blockers = error.blockers().expect("it names what was left");
+        let reasons: Vec<_> = blockers
+            .iter()
+            .map(|b| (&*b.owner_name, &b.reason))
+            .collect();
+        assert_eq!(reasons, [("h", &Reason::NotReached)]);
+        assert_eq!(blockers.pages().get(), 256);
         assert_eq!(lab.bench.take_events().len(), 2, "GOING and CANCEL");
     }
     lab.machine
         .offline(block(33), &for_ever())
         .expect("nothing is in the way");
+}
+
+/// What the last round had no time for stays for the reason it had in the round before.
+#[test]
+fn a_round_that_is_cut_short_keeps_the_reasons() {
+    let mut lab = two_blocks();
+    // 20 MiB are more than a round gets done before it looks at the clock.
+    lab.command("hog far 20 1");
+    lab.command("pin near 1 1");
+    let error = lab
+        .machine
+        .offline(block(33), &within(0))
+        .expect_err("pinned");
+    let reasons = |error: &OfflineError| -> Vec<String> {
+        let blockers = error.blockers().expect("it names them");
+        let all = blockers.iter();
+        all.map(|b| format!("{} {}", b.owner_name, b.reason))
+            .collect()
+    };
+    let first = ["far not reached in time", "near not reached in time"];
+    assert_eq!(reasons(&error), first);
+    let error = lab
+        .machine
+        .offline(block(33), &within(1))
+        .expect_err("pinned");
+    assert_eq!(reasons(&error), ["near pinned: a pipe"]);
+    assert_eq!(lab.command("where far"), ["where far: node0=5120"]);
 }
 
 /// A removal is ended the same way: every block is back.

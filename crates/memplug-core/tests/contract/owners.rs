@@ -1,4 +1,5 @@
-//! Owners: names that outlive them, numbers that come back, pages that are left behind.
+//! Owners: names that outlive them, numbers that come back, pages that are left behind. A page
+//! is never without a name, also when its owner is gone.
 
 use crate::harness::{Lab, block, for_ever, node};
 use crate::witness::two_blocks;

@@ -1,4 +1,5 @@
-//! Where the pages go, by the caller's wish, and how much room a plan sees for them.
+//! Where the pages go, by the caller's wish, and how much room a plan sees for them. A plan counts
+//! what an offline at that moment would do, and changes nothing.
 
 use crate::harness::hogs::Hog;
 use crate::harness::{Lab, block, for_ever, node};

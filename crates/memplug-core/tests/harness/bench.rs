@@ -11,6 +11,10 @@ use memplug_core::{
 use std::sync::Mutex;
 use std::time::Duration;
 
+/// So long nothing takes here that ends at all; so a machine that tries for ever fails a test
+/// instead of hanging it.
+const LONGEST: u64 = 10_000;
+
 type PauseHook = Box<dyn FnMut(u32) + Send>;
 
 /// What a test can make fail.
@@ -129,6 +133,7 @@ impl Platform for Bench {
 
     fn pause(&self, round: u32) {
         *self.seconds.lock().unwrap() += 1;
+        assert!(self.seconds() < LONGEST, "an operation that never ends");
         // Taken out for the call: a hook may hang up another one.
         let hook = self.on_pause.lock().unwrap().take();
         if let Some(mut hook) = hook {

@@ -37,10 +37,11 @@ impl Flight {
         state.waiting = false;
     }
 
-    /// Called between two rounds of migration.
+    /// Called between two rounds of migration. Gives way to whoever reads meanwhile.
     pub fn paused(&self) {
         self.state.lock().unwrap().pauses += 1;
         self.changed.notify_all();
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 
     /// The writer is done.

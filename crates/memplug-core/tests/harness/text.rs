@@ -1,4 +1,5 @@
-//! What a Linux machine would show, as text: the lines of the transcripts.
+//! What a Linux machine would show, as text: the lines of the transcripts. Left out: everything
+//! that the text of sysfs adds to the core.
 
 use memplug_core::units::{BlockId, NodeId, PageCount};
 use memplug_core::{BlockState, Errno, Hotplug, Node, ZoneKind};

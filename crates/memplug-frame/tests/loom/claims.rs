@@ -1,4 +1,5 @@
 //! Claims, reservations, shared pageblocks and merges beside each other.
+//! What is got must be in service, once, and of the class asked for.
 
 use super::*;
 use memplug_frame::Watermarks;
@@ -35,6 +36,22 @@ fn the_last_free_and_the_end_of_the_reservation_meet() {
         };
         put_all(&table, &[(last, ANN, PAGE)]);
         drainer.join().expect("the drainer");
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
+fn a_claim_and_the_end_of_its_reservation_meet() {
+    explore("claim | drain", 4, || {
+        let table = machine(1, 1, 1);
+        reserve_for_ann(&table);
+        let claimer = {
+            let table = table.clone();
+            thread::spawn(move || get_cached(&table, 0, ANN))
+        };
+        table.drain();
+        let got = claimer.join().expect("the claimer");
+        put_all(&table, &[(got, ANN, PAGE)]);
         check_whole(&table, FIRST, 1);
     });
 }

@@ -1,4 +1,5 @@
 //! Frees, right ones and wrong ones.
+//! A right one is done once; a wrong one is told so and does no harm.
 
 use super::*;
 use memplug_frame::FreeError;

@@ -1,4 +1,5 @@
 //! Isolation beside claims and frees.
+//! Nothing comes out of a pageblock once the call that isolated it has returned.
 
 use super::*;
 
@@ -43,9 +44,30 @@ fn a_pageblock_isolated_and_put_back_is_taken_once() {
         let mine = get(&table, 0, BEN, huge);
         let got = claimer.join().expect("the claimer");
         assert!(!(mine.is_some() && got.is_some()), "taken twice");
+        check_allocated(&table, FIRST, &[(mine, huge), (got, huge)]);
         put_all(&table, &[(mine, BEN, huge), (got, ANN, huge)]);
         check_whole(&table, FIRST, 1);
     });
+}
+
+#[test]
+fn a_pageblock_isolated_and_put_back_is_listed_or_taken() {
+    for wanted in [PAGE, Order::PAGEBLOCK] {
+        explore("get | isolate, unisolate", 4, move || {
+            let table = machine(1, 1, 1);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, ANN, wanted))
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            table.unisolate(Pfn::new(0));
+            let got = claimer.join().expect("the claimer");
+            check_allocated(&table, FIRST, &[(got, wanted)]);
+            put_all(&table, &[(got, ANN, wanted)]);
+            table.drain();
+            check_whole(&table, FIRST, 1);
+        });
+    }
 }
 
 #[test]
@@ -67,6 +89,7 @@ fn isolated_twice_beside_a_taker() {
                 "handed out of what was counted free"
             );
             table.unisolate(Pfn::new(0));
+            check_allocated(&table, FIRST, &[(got, wanted)]);
             put_all(&table, &[(got, ANN, wanted)]);
             table.drain();
             check_whole(&table, FIRST, 1);

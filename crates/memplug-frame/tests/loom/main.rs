@@ -106,6 +106,13 @@ fn put_all(table: &FrameTable, chunks: &[(Option<Pfn>, OwnerId, Order)]) {
     }
 }
 
+/// The pages that these chunks hold are those that the zone counts as allocated.
+fn check_allocated(table: &FrameTable, zone: ZoneId, chunks: &[(Option<Pfn>, Order)]) {
+    let held = chunks.iter().filter(|chunk| chunk.0.is_some());
+    let pages = held.map(|chunk| chunk.1.pages().get()).sum();
+    assert_eq!(table.zone_counts(zone).allocated, PageCount::new(pages));
+}
+
 /// Everything is free and whole, and the books say so.
 fn check_whole(table: &FrameTable, zone: ZoneId, pageblocks: u64) {
     let counts = table.zone_counts(zone);

@@ -1,4 +1,8 @@
 //! Runs seeds of the simulator: many, to find out, or one, to read what happens.
+//!
+//! The last line of a good run is `memsim: N seeds, M steps, 0 violations`. The first seed that
+//! breaks a promise ends the run with exit code 1, the promise, and how to replay the seed.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use memplug_sim::{STEPS, run_seed};

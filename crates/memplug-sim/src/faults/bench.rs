@@ -260,7 +260,10 @@ impl Bench {
     }
 
     fn bring_online(&mut self, id: BlockId, word: OnlineWord) -> Result<(), String> {
-        let report = self.machine.online(id, Some(word)).map_err(|e| e.to_string())?;
+        let report = self
+            .machine
+            .online(id, Some(word))
+            .map_err(|e| e.to_string())?;
         self.model.did_online(id, report.zone);
         Ok(())
     }
@@ -399,9 +402,7 @@ impl Bench {
                 let done = machine.offline(id, &options);
                 done.map(drop).map_err(|e| e.errno())
             }
-            Operation::Remove(device) => {
-                machine.remove(device).map(drop).map_err(|e| e.errno())
-            }
+            Operation::Remove(device) => machine.remove(device).map(drop).map_err(|e| e.errno()),
             Operation::Unplug(device) => {
                 let done = machine.unplug(device, &options);
                 done.map(drop).map_err(|e| e.errno())

@@ -208,14 +208,18 @@ fn failures(setting: Setting, kind: Kind) -> Result<Vec<Failure>, String> {
 }
 
 fn obstacles(bench: &Bench, setting: Setting, kind: Kind) -> Vec<Failure> {
-    let first = bench.machine.geometry().block_of(memplug_core::units::Pfn::new(
-        ((4 << 30) + 8 * setting.block) / 4096,
-    ));
+    let first = bench
+        .machine
+        .geometry()
+        .block_of(memplug_core::units::Pfn::new(
+            ((4 << 30) + 8 * setting.block) / 4096,
+        ));
     let second = BlockId::new(first.get() + 1);
     let own = setting.maps == MemoryMap::OnMemory && kind == Kind::Add;
     let at = |id, obstacles: &[Obstacle]| -> Vec<Failure> {
         let all = obstacles.iter();
-        all.map(|&obstacle| Failure::Obstacle(obstacle, id)).collect()
+        all.map(|&obstacle| Failure::Obstacle(obstacle, id))
+            .collect()
     };
     match kind {
         Kind::OfflineKernel => at(
@@ -246,9 +250,7 @@ fn obstacles(bench: &Bench, setting: Setting, kind: Kind) -> Vec<Failure> {
             at(second, &[Obstacle::Unmovable, Obstacle::Isolated]),
         ]
         .concat(),
-        Kind::Add if setting.maps != MemoryMap::Outside && !own => {
-            at(first, &[Obstacle::NoMemory])
-        }
+        Kind::Add if setting.maps != MemoryMap::Outside && !own => at(first, &[Obstacle::NoMemory]),
         _ => Vec::new(),
     }
 }
@@ -307,7 +309,12 @@ fn look(bench: &Bench, script: &Script) -> Result<(), String> {
     compare("uevents", &bench.uevents(), &script.uevents)?;
     let differences = script.model.differences(&bench.machine.view());
     compare("state", &differences, &Vec::new())?;
-    let audit: Vec<String> = bench.machine.audit().iter().map(|v| v.to_string()).collect();
+    let audit: Vec<String> = bench
+        .machine
+        .audit()
+        .iter()
+        .map(|v| v.to_string())
+        .collect();
     compare("audit", &audit, &Vec::new())?;
     compare("spoilt pages", &bench.spoilt(), &Vec::new())?;
     let broken = bench.platform.take_broken();

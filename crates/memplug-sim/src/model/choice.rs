@@ -1,4 +1,7 @@
 //! Which zone a block goes to, straight from the behaviour reference, section 5.
+//!
+//! Written as the reference says it, with sums over all blocks wherever it speaks of pages, and
+//! in wide numbers: a ratio may be anything. Nothing here is kept between two questions.
 
 use super::{Facts, Model};
 use memplug_core::units::{BlockId, GroupId, NodeId};
@@ -46,6 +49,19 @@ impl Model {
             }
         }
         zones
+    }
+
+    /// The zones to show while the block comes to `zone` or goes from it: as if it were offline,
+    /// but with spans that include it.
+    pub(crate) fn valid_zones_between(&self, id: BlockId, zone: ZoneKind) -> Vec<ZoneKind> {
+        let mut between = self.clone();
+        let (start, end) = self.ends(id);
+        if let Some(block) = between.blocks.get_mut(&id) {
+            block.online = false;
+            let node = block.node();
+            between.grow(node, zone, start, end);
+        }
+        between.valid_zones(id)
     }
 
     fn auto_movable(&self, id: BlockId) -> bool {

@@ -115,9 +115,7 @@ impl Model {
             while at < end {
                 let (kind, border) = zone_of_page(at, page);
                 let block = BlockId::new(at / model.block_pages());
-                let until = end
-                    .min(border)
-                    .min((block.get() + 1) * model.block_pages());
+                let until = end.min(border).min((block.get() + 1) * model.block_pages());
                 model.boot_piece(
                     block,
                     Piece {

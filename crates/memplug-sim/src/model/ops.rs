@@ -75,7 +75,7 @@ impl Model {
     /// and pages at its start that the device keeps for its own.
     pub fn map_of(&self, request: &AddRequest, blocks: u64) -> (u64, u64) {
         let pages = self.block_pages().div_ceil(FRAMES_PER_MAP_PAGE);
-        let fits = pages % 512 == 0 && pages < self.block_pages();
+        let fits = pages.is_multiple_of(512) && pages < self.block_pages();
         let own = self.maps == MemoryMap::OnMemory && request.own_map && blocks == 1 && fits;
         match self.maps {
             _ if own => (0, pages),
@@ -144,11 +144,7 @@ impl Model {
     ///
     /// # Errors
     /// `ENOENT`; `EINVAL` if it is online already, and the word sticks.
-    pub fn may_online(
-        &mut self,
-        id: BlockId,
-        word: Option<OnlineWord>,
-    ) -> Result<ZoneKind, Errno> {
+    pub fn may_online(&mut self, id: BlockId, word: Option<OnlineWord>) -> Result<ZoneKind, Errno> {
         let block = self.blocks.get_mut(&id).ok_or(Errno::ENOENT)?;
         block.sticky = word.or(block.sticky);
         if block.online {

@@ -1,4 +1,7 @@
 //! Comparing the model with a machine: every field of every block, node, zone and group.
+//!
+//! For a machine at rest. Left out: which chunks hold a block's memory map, which is for the
+//! allocator to know.
 
 use super::Model;
 use memplug_core::{Block, BlockState, GroupKind, MachineView, Node, ZoneKind};

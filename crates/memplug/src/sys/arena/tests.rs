@@ -1,4 +1,5 @@
 //! Tests of the arena, with real memory.
+//! What is mapped is written and read; what is not is only asked about.
 // UNSAFETY: the tests look at memory through raw addresses, and copies are unsafe to call.
 
 use super::{Access, Arena, ArenaError};

@@ -1,4 +1,5 @@
 //! Tests of named memory: what is made, what is found, what is left behind.
+//! Nothing that was there before may be lost.
 
 use super::{Opened, create_and_unlink, open_memory};
 use crate::sys::backing::BackingError;

@@ -1,4 +1,5 @@
 //! Everything a backing refuses, each refusal provoked.
+//! A refused call has changed nothing.
 
 use super::super::{FallocateFlags, TmpfsStep, fallocate};
 use super::{LEN, MIB, arena, mapped, page};
