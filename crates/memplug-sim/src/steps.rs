@@ -50,7 +50,7 @@ impl World {
                 (1, Operation::Group),
                 (3, Operation::Subscribe),
                 (1, Operation::Unsubscribe),
-                (1, Operation::Retire),
+                (3, Operation::Retire),
                 (1, Operation::Drain),
                 (3, Operation::Plan),
                 (2, Operation::Isolate),
@@ -90,7 +90,6 @@ impl World {
         self.with_current(|now| {
             *now = Current {
                 busy: true,
-                fault,
                 ..current
             };
         });

@@ -8,7 +8,7 @@
 use crate::Violation;
 use crate::actors::Held;
 use crate::model::Model;
-use crate::platform::{Fault, SimPlatform, lock};
+use crate::platform::{SimPlatform, lock};
 use crate::protocol::Protocol;
 use crate::rng::Rng;
 use crate::shape::Shape;
@@ -51,7 +51,6 @@ pub(crate) struct Current {
     /// Pauses after the end of all patience.
     pub(crate) late: u32,
     pub(crate) uevents: Vec<Uevent>,
-    pub(crate) fault: Option<Fault>,
 }
 
 pub(crate) struct World {

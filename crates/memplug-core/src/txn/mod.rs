@@ -127,6 +127,19 @@ impl<'h> Txn<'h> {
         report
     }
 
+    /// The point of no return: nothing will be undone, `owed` will be done however it ends.
+    fn no_return(&mut self, owed: Undo) {
+        self.undo.clear();
+        self.undo.push(owed);
+    }
+
+    /// Does what the log holds, the last entry first.
+    fn settle(&mut self) {
+        while let Some(step) = self.undo.pop() {
+            step.run(self);
+        }
+    }
+
     /// The transaction is done: nothing will be undone.
     fn commit(mut self) {
         self.undo.clear();
@@ -135,8 +148,6 @@ impl<'h> Txn<'h> {
 
 impl Drop for Txn<'_> {
     fn drop(&mut self) {
-        while let Some(step) = self.undo.pop() {
-            step.run(self);
-        }
+        self.settle();
     }
 }

@@ -281,7 +281,11 @@ impl EmptyRange<'_> {
             notify,
             change,
         } = isolated;
-        let Begun { txn, target, begun } = stage;
+        let Begun {
+            mut txn,
+            target,
+            begun,
+        } = stage;
         let Target {
             block,
             range,
@@ -290,7 +294,11 @@ impl EmptyRange<'_> {
             zone,
         } = target;
         let machine = txn.machine;
-        let geometry = *machine.geometry();
+        txn.no_return(Undo::Complete {
+            block,
+            zone: None,
+            left: Some((node, zone, range)),
+        });
         machine.frames.release_held(held);
         // Empty and isolated as of `empty`, and nothing can be allocated in it since.
         let gone = machine.frames.offline(range);
@@ -298,16 +306,9 @@ impl EmptyRange<'_> {
         machine.account_offline(&target, change);
         machine.zones_changed();
         let offline = txn.conclude(MemoryEvent::Offline, &notify);
-        machine.with_state_mut(|state| {
-            if let Some(block) = state.blocks.get_mut(&block) {
-                block.zone = None;
-                block.apply(&txn.token, BlockEvent::CompleteOffline);
-            }
-            state.shrink_span(&geometry, node, zone, range);
-        });
+        txn.settle();
         machine.uevent(Action::Offline, Subject::Block(block));
         let took = machine.platform().now().saturating_sub(begun);
-        txn.commit();
         OfflineReport {
             block,
             zone,

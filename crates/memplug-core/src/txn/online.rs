@@ -218,7 +218,7 @@ impl Committed<'_> {
             change,
         } = grown;
         let Chosen {
-            txn,
+            mut txn,
             block,
             range,
             held,
@@ -227,20 +227,19 @@ impl Committed<'_> {
             begun,
         } = chosen;
         let machine = txn.machine;
+        txn.no_return(Undo::Complete {
+            block,
+            zone: Some(zone),
+            left: None,
+        });
         machine.account_online(block, node, zone, range.count(), held.count(), change);
         // Its tables were made by `grow`, so this cannot fail any more.
         let _ = machine.frames.online_holding(range, zone.on(node), held);
         machine.zones_changed();
         let online = txn.conclude(MemoryEvent::Online, &notify);
-        machine.with_state_mut(|state| {
-            if let Some(block) = state.blocks.get_mut(&block) {
-                block.zone = Some(zone);
-                block.apply(&txn.token, BlockEvent::CompleteOnline);
-            }
-        });
+        txn.settle();
         machine.uevent(Action::Online, Subject::Block(block));
         let took = machine.platform().now().saturating_sub(begun);
-        txn.commit();
         OnlineReport {
             block,
             zone,

@@ -1,4 +1,7 @@
 //! The steps of the undo log. Each is the reverse of one thing a stage did; none can fail.
+//!
+//! Behind the point of no return the log holds one step that goes forward instead: the block
+//! gets its new state even if whoever is told of it panics.
 //! Steps are data, not closures, so that a log can be read and its order checked.
 
 use super::Txn;
@@ -32,6 +35,12 @@ pub(super) enum Undo {
     Detach { range: PfnRange },
     /// Frees the memory map.
     FreeMap { map: Vec<MapChunk> },
+    /// No undoing: the block is online in the zone, or offline and its zone ends before it.
+    Complete {
+        block: BlockId,
+        zone: Option<ZoneKind>,
+        left: Option<(NodeId, ZoneKind, PfnRange)>,
+    },
     /// Drops a group that was made for this.
     DropGroup { group: GroupId },
 }
@@ -67,6 +76,22 @@ impl Undo {
             Self::Unisolate { range } => machine.unisolate_range(range),
             Self::Detach { range } => machine.platform().detach(range),
             Self::FreeMap { map } => machine.free_memory_map(&map),
+            Self::Complete { block, zone, left } => {
+                let geometry = *machine.geometry();
+                let event = match zone {
+                    Some(_) => BlockEvent::CompleteOnline,
+                    None => BlockEvent::CompleteOffline,
+                };
+                machine.with_state_mut(|state| {
+                    if let Some(block) = state.blocks.get_mut(&block) {
+                        block.zone = zone;
+                        block.apply(&txn.token, event);
+                    }
+                    if let Some((node, kind, gone)) = left {
+                        state.shrink_span(&geometry, node, kind, gone);
+                    }
+                });
+            }
             Self::DropGroup { group } => machine.with_state_mut(|state| {
                 state.groups.remove(&group);
             }),

@@ -117,7 +117,9 @@ fn answers_to_outcomes_are_recorded_and_ignored() {
     }
 }
 
-/// A panic at a `Going*` is a refusal; anywhere else it is recorded and ignored.
+/// A panic at a `Going*` is a refusal; anywhere else it is recorded and ignored. Only with `std`
+/// can it be caught.
+#[cfg(feature = "std")]
 #[test]
 fn panics_refuse_or_are_ignored() {
     let all = [
@@ -253,7 +255,53 @@ fn without_an_announcement_there_is_no_cancellation() {
     assert_eq!(take(&calls), [""; 0]);
 }
 
-/// What a random subscriber answers to each event; `None` is a panic.
+/// A platform that panics when it sees an event: the panic goes to the caller, and the block is
+/// where the event says. Before the point of no return the attempt is undone, behind it never.
+#[test]
+fn a_platform_that_panics() {
+    for (event, online) in [
+        (MemoryEvent::GoingOnline, false),
+        (MemoryEvent::Online, true),
+        (MemoryEvent::GoingOffline, true),
+        (MemoryEvent::Offline, false),
+    ] {
+        let mut lab = two_blocks();
+        let begins_online = matches!(event, MemoryEvent::GoingOffline | MemoryEvent::Offline);
+        if !begins_online {
+            lab.command("w offline memory33/state");
+        }
+        lab.bench.take_memory();
+        lab.bench.panic_at(Some(event));
+        let attempt = std::panic::AssertUnwindSafe(|| match begins_online {
+            true => drop(lab.machine.offline(block(33), &for_ever())),
+            false => drop(lab.machine.online(block(33), None)),
+        });
+        assert!(std::panic::catch_unwind(attempt).is_err(), "{event}");
+        lab.bench.panic_at(None);
+        let asked = lab.bench.take_memory();
+        let (committed, discarded) = (event == MemoryEvent::Online, event == MemoryEvent::Offline);
+        assert_eq!(
+            asked.iter().any(|line| line.starts_with("commit")),
+            committed,
+            "{event}"
+        );
+        assert_eq!(
+            asked.iter().any(|line| line.starts_with("discard")),
+            discarded,
+            "{event}"
+        );
+        let after = lab.machine.block(block(33)).expect("it is there");
+        assert_eq!(after.zone.is_some(), online, "{event}");
+        assert_eq!(lab.audit(), [""; 0], "{event}");
+        let next = match online {
+            true => lab.machine.offline(block(33), &for_ever()).is_ok(),
+            false => lab.machine.online(block(33), None).is_ok(),
+        };
+        assert!(next, "{event}: the machine goes on");
+    }
+}
+
+/// What a random subscriber answers to each event; `None` is a panic, where it can be caught.
 #[derive(Clone, Debug)]
 struct Habit {
     priority: i32,
@@ -269,7 +317,7 @@ fn habit() -> impl Strategy<Value = Habit> {
         1 => Just(Some(Answer::refuse("no"))),
         1 => Just(Some(Answer::Raw(2))),
         1 => Just(Some(Answer::Raw(0xffff_fff4))),
-        1 => Just(None),
+        1 => Just((!cfg!(feature = "std")).then_some(Answer::Ok)),
     ];
     (-2..3i32, proptest::array::uniform6(answer))
         .prop_map(|(priority, answers)| Habit { priority, answers })

@@ -6,7 +6,8 @@
 
 use memplug_core::units::{NodeId, PfnRange};
 use memplug_core::{
-    Action, Errno, Observation, Platform, PlatformError, Progress, RoundReport, Step, Subject,
+    Action, Errno, MemoryEvent, Observation, Platform, PlatformError, Progress, RoundReport, Step,
+    Subject,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -44,12 +45,18 @@ pub struct Bench {
     seconds: Mutex<u64>,
     fault: Mutex<Option<(Fault, Errno)>>,
     on_pause: Mutex<Option<PauseHook>>,
+    panic_at: Mutex<Option<MemoryEvent>>,
 }
 
 impl Bench {
     /// From now on `fault` happens, each time it can.
     pub fn fail(&self, fault: Fault, errno: Errno) {
         *self.fault.lock().unwrap() = Some((fault, errno));
+    }
+
+    /// Whoever watches panics when it sees this event.
+    pub fn panic_at(&self, event: Option<MemoryEvent>) {
+        *self.panic_at.lock().unwrap() = event;
     }
 
     pub fn heal(&self) {
@@ -149,6 +156,10 @@ impl Platform for Bench {
     }
 
     fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::Round(report) = observation {
+            let due = *self.panic_at.lock().unwrap() == Some(report.event);
+            assert!(!due, "told to panic at {}", report.event);
+        }
         let mut log = self.log.lock().unwrap();
         match observation {
             Observation::Round(report) => {

@@ -31,6 +31,30 @@ fn no_page_comes_out_of_an_isolated_pageblock() {
 }
 
 #[test]
+fn no_page_comes_out_of_an_isolated_pageblock_by_sharing() {
+    explore("get of another owner | isolate, count", 3, || {
+        let table = machine(1, 1, 1);
+        let first = get(&table, 0, ANN, PAGE);
+        table.drain();
+        let sharer = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, BEN, PAGE))
+        };
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        let held = table.zone_counts(FIRST).allocated.get();
+        let got = sharer.join().expect("the sharer");
+        assert!(
+            held == 2 || got.is_none(),
+            "handed out of what was counted free"
+        );
+        put_all(&table, &[(first, ANN, PAGE), (got, BEN, PAGE)]);
+        assert_eq!(table.first_not_free(pageblock(0)), None);
+        table.unisolate(Pfn::new(0));
+        check_whole(&table, FIRST, 1);
+    });
+}
+
+#[test]
 fn a_pageblock_isolated_and_put_back_is_taken_once() {
     explore("get 9 | isolate, unisolate, get 9", 4, || {
         let table = machine(1, 1, 1);

@@ -115,6 +115,41 @@ fn a_shared_pageblock_that_moved_serves_its_new_zone_only() {
 }
 
 #[test]
+fn sharing_on_its_way_and_the_next_life_of_a_pageblock() {
+    explore(
+        "get of another owner | offline, online elsewhere",
+        2,
+        || {
+            let table = machine(1, 1, 1);
+            let first = get(&table, 0, ANN, PAGE);
+            table.drain();
+            let sharer = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, BEN, PAGE))
+            };
+            put_all(&table, &[(first, ANN, PAGE)]);
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            let gone = table.offline(pageblock(0)).is_ok();
+            if gone {
+                assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+                let second = get_in(&table, SECOND, 0, ANN, PAGE);
+                table.drain();
+                let got = sharer.join().expect("the sharer");
+                assert_eq!(got, None, "handed out of another zone");
+                put_all(&table, &[(second, ANN, PAGE)]);
+                check_whole(&table, SECOND, 1);
+            } else {
+                let got = sharer.join().expect("the sharer");
+                table.unisolate(Pfn::new(0));
+                put_all(&table, &[(got, BEN, PAGE)]);
+                table.drain();
+                check_whole(&table, FIRST, 1);
+            }
+        },
+    );
+}
+
+#[test]
 fn held_memory_stays_held_beside_a_stale_claim() {
     explore("claim | offline, online with its map held", 4, || {
         let table = machine(1, 1, 1);
