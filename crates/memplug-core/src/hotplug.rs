@@ -178,7 +178,7 @@ impl Hotplug {
     /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
     /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
     /// use memplug_core::units::CpuId;
-    /// use memplug_core::{OfflineError, OfflineOptions, PageRequest, Stays};
+    /// use memplug_core::{OfflineOptions, PageRequest, Stays};
     ///
     /// machine.online(dimm.blocks[0], None)?;
     /// let driver = machine.owner("driver", std::sync::Arc::new(Stays))?;

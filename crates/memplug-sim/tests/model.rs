@@ -35,6 +35,7 @@ enum Op {
     Unplug(u32),
     Policy(Policy),
     AutoOnline(Option<OnlineWord>),
+    /// Node, and blocks of a unit; 0: a single page.
     Group(u16, u64),
 }
 
@@ -94,14 +95,14 @@ fn add() -> impl Strategy<Value = Op> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let unit = prop::sample::select(vec![1u64, 2048, 4096, 32768, 65536, 131_072, u64::MAX]);
+    let unit = prop::sample::select(vec![0, 1, 2, 4, 16, u64::MAX]);
     prop_oneof![
         4 => add(),
         9 => (0u64..18, word()).prop_map(|(block, word)| Op::Online(block, word)),
         5 => (0u64..18).prop_map(Op::Offline),
         2 => (0u32..8).prop_map(Op::Remove),
         2 => (0u32..8).prop_map(Op::Unplug),
-        1 => policy().prop_map(Op::Policy),
+        2 => policy().prop_map(Op::Policy),
         1 => word().prop_map(Op::AutoOnline),
         1 => (0u16..4, unit).prop_map(|(node, unit)| Op::Group(node, unit)),
     ]
@@ -296,7 +297,8 @@ impl Both {
             }
             Op::Group(node, unit) => {
                 let node = NodeId::new(node % self.machine.nodes());
-                let unit = PageCount::new(*unit);
+                let block = self.machine.geometry().pages_per_block().get();
+                let unit = PageCount::new(unit.saturating_mul(block).max(1));
                 let group = self.machine.create_dynamic_group(node, unit);
                 prop_assert_eq!(group, self.model.did_create_dynamic_group(node, unit));
             }
@@ -318,7 +320,7 @@ impl Both {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400, failure_persistence: None, ..ProptestConfig::default()
+        cases: 800, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]

@@ -7,6 +7,7 @@ use memplug::{
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -330,13 +331,15 @@ proptest! {
             match op {
                 Op::Write { key, byte } => {
                     let node = NodeId::new((key % 2) as u16);
-                    if !shelf.pages().contains_key(&key) {
-                        let Ok(page) = pool.page_on(node) else { continue };
-                        shelf.pages().insert(key, page);
-                    }
-                    if let Some(page) = shelf.pages().get_mut(&key) {
-                        page.fill(byte);
-                    }
+                    let mut pages = shelf.pages();
+                    let page = match pages.entry(key) {
+                        Entry::Occupied(page) => page.into_mut(),
+                        Entry::Vacant(place) => {
+                            let Ok(page) = pool.page_on(node) else { continue };
+                            place.insert(page)
+                        }
+                    };
+                    page.fill(byte);
                     copy.insert(key, byte);
                 }
                 Op::Drop { key } => {
