@@ -3,7 +3,7 @@
 //! Built with `--cfg loom`, the same code runs under loom's model checker. Loom does not give
 //! sequentially consistent accesses their total order, so every store-then-load handshake
 //! (claim a frame, then look whether its pageblock was isolated; isolate, then look at the
-//! frames) calls [`handshake`] between its read-modify-write and its load. Outside loom both
+//! frames) calls `handshake` between its read-modify-write and its load. Outside loom both
 //! sides are `SeqCst` and the total order of C++20 makes the fence superfluous: it compiles to
 //! nothing.
 //!
