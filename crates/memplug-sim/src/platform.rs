@@ -53,6 +53,10 @@ pub enum Fallible {
     Discard,
     /// [`Platform::checkpoint`] at this step.
     Step(Step),
+    /// [`Platform::observe`] of a round. It has no error to answer with; it can only panic.
+    Round,
+    /// [`Platform::observe`] of a uevent, likewise.
+    Uevent,
 }
 
 /// How a call fails.
@@ -226,5 +230,11 @@ impl Platform for SimPlatform {
 
     fn observe(&self, observation: &Observation<'_>) {
         self.hook(&Point::Observe(observation));
+        // Whoever looks on cannot fail an operation, but may panic.
+        let _ = match observation {
+            Observation::Round(_) => self.fails(Fallible::Round),
+            Observation::Uevent(_) => self.fails(Fallible::Uevent),
+            Observation::Progress(_) => Ok(()),
+        };
     }
 }

@@ -129,16 +129,12 @@ fn find(machine: &Hotplug, id: DeviceId) -> Result<(Device, Vec<BlockId>), Remov
     Ok((device, machine.geometry().blocks_in(device.range).collect()))
 }
 
-/// The blocks go, ascending, then the memory, then perhaps the node. Cannot fail.
+/// The blocks go, then the memory, then perhaps the node. Cannot fail. Told afterwards, blocks
+/// ascending and the node last, so that whoever panics at hearing it leaves nothing half gone.
 fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
-    for &id in blocks {
-        let map = machine
-            .with_state_mut(|state| state.blocks.remove(&id))
-            .map(|block| block.map);
-        machine.free_memory_map(&map.unwrap_or_default());
-        machine.uevent(Action::Remove, Subject::Block(id));
-    }
-    machine.with_state_mut(|state| {
+    let maps = machine.with_state_mut(|state| {
+        let gone = blocks.iter().filter_map(|id| state.blocks.remove(id));
+        let maps: Vec<_> = gone.map(|block| block.map).collect();
         state.devices.remove(&device.id);
         let group = device.group.filter(|id| {
             // Other devices may have joined it: it goes with the last.
@@ -146,10 +142,18 @@ fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
             let group = state.groups.get(id).filter(|_| !used);
             group.is_some_and(|g| matches!(g.kind, GroupKind::Static { .. }))
         });
-        group.map(|id| state.groups.remove(&id))
+        group.map(|id| state.groups.remove(&id));
+        maps
     });
+    for map in maps {
+        machine.free_memory_map(&map);
+    }
     machine.platform().detach(device.range);
-    if node_goes(machine, device.node) {
+    let node = node_goes(machine, device.node);
+    for &id in blocks {
+        machine.uevent(Action::Remove, Subject::Block(id));
+    }
+    if node {
         machine.uevent(Action::Remove, Subject::Node(device.node));
     }
 }

@@ -91,12 +91,13 @@ impl Script {
         self.call(Fallible::Step(step))
     }
 
-    fn uevent(&mut self, action: Action, subject: Subject) {
+    fn uevent(&mut self, action: Action, subject: Subject) -> Result<(), Fail> {
         self.uevents.push(Uevent { action, subject });
+        self.call(Fallible::Uevent)
     }
 
-    /// Sends `Going*`; who was told, and the refusal.
-    fn going(&mut self, event: MemoryEvent, notify: MemoryNotify) -> (usize, Option<Errno>) {
+    /// Sends `Going*`; who was told, and what came of it.
+    fn going(&mut self, event: MemoryEvent, notify: MemoryNotify) -> (usize, Result<(), Fail>) {
         let rounds = self.rounds.entry(event).or_default();
         let round = *rounds;
         *rounds += 1;
@@ -115,13 +116,19 @@ impl Script {
             }
             let last = subscriber + 1 == SUBSCRIBERS;
             if let Some(errno) = refuse.comes_to(last) {
-                return (subscriber, Some(errno));
+                let seen = self.call(Fallible::Round);
+                return (subscriber, seen.and(Err(Fail::Errno(errno))));
             }
         }
-        (SUBSCRIBERS, None)
+        (SUBSCRIBERS, self.call(Fallible::Round))
     }
 
-    fn outcome(&mut self, event: MemoryEvent, notify: MemoryNotify, told: usize) {
+    fn outcome(
+        &mut self,
+        event: MemoryEvent,
+        notify: MemoryNotify,
+        told: usize,
+    ) -> Result<(), Fail> {
         let whom = match self.rollback {
             Rollback::Told => told,
             Rollback::WholeChain => SUBSCRIBERS,
@@ -133,6 +140,7 @@ impl Script {
                 notify,
             });
         }
+        self.call(Fallible::Round)
     }
 
     fn online(&mut self, id: BlockId, word: Option<OnlineWord>) -> Result<(), Fail> {
@@ -140,19 +148,15 @@ impl Script {
         self.step(Step::OnlineChosen)?;
         self.step(Step::OnlineGrown)?;
         let notify = self.model.notify_online(id, zone);
-        let (told, refusal) = self.going(MemoryEvent::GoingOnline, notify);
-        let done = match refusal {
-            Some(errno) => Err(Fail::Errno(errno)),
-            None => self.commit(),
-        };
-        if let Err(fail) = done {
-            self.outcome(MemoryEvent::CancelOnline, notify, told);
+        let (told, consent) = self.going(MemoryEvent::GoingOnline, notify);
+        if let Err(fail) = consent.and_then(|()| self.commit()) {
+            self.outcome(MemoryEvent::CancelOnline, notify, told)?;
             return Err(fail);
         }
+        // Nothing fails any more; whoever looks on can only miss the rest.
         self.model.did_online(id, zone);
-        self.outcome(MemoryEvent::Online, notify, told);
-        self.uevent(Action::Online, Subject::Block(id));
-        Ok(())
+        self.outcome(MemoryEvent::Online, notify, told)?;
+        self.uevent(Action::Online, Subject::Block(id))
     }
 
     fn commit(&mut self) -> Result<(), Fail> {
@@ -178,19 +182,14 @@ impl Script {
         }
         self.step(Step::OfflineIsolated)?;
         let notify = self.model.notify_offline(id);
-        let (told, refusal) = self.going(MemoryEvent::GoingOffline, notify);
-        let done = match (refusal, obstacle) {
-            (Some(errno), _) => Err(Fail::Errno(errno)),
-            (None, obstacle) => self.empty(obstacle),
-        };
-        if let Err(fail) = done {
-            self.outcome(MemoryEvent::CancelOffline, notify, told);
+        let (told, consent) = self.going(MemoryEvent::GoingOffline, notify);
+        if let Err(fail) = consent.and_then(|()| self.empty(obstacle)) {
+            self.outcome(MemoryEvent::CancelOffline, notify, told)?;
             return Err(fail);
         }
         self.model.did_offline(id);
-        self.outcome(MemoryEvent::Offline, notify, told);
-        self.uevent(Action::Offline, Subject::Block(id));
-        Ok(())
+        self.outcome(MemoryEvent::Offline, notify, told)?;
+        self.uevent(Action::Offline, Subject::Block(id))
     }
 
     fn empty(&mut self, obstacle: Option<Obstacle>) -> Result<(), Fail> {
@@ -221,10 +220,10 @@ impl Script {
         let device = self.model.did_add(request, range);
         let blocks = self.model.blocks_of(device);
         for &id in &blocks {
-            self.uevent(Action::Add, Subject::Block(id));
+            self.uevent(Action::Add, Subject::Block(id))?;
         }
         if new_node {
-            self.uevent(Action::Add, Subject::Node(request.node));
+            self.uevent(Action::Add, Subject::Node(request.node))?;
         }
         if let Some(word) = self.model.auto_online() {
             for id in blocks {
@@ -244,14 +243,15 @@ impl Script {
         self.model.may_remove(device).map_err(Fail::Errno)?;
         self.step(Step::RemoveOffline)?;
         let node = self.model.devices[&device].node;
-        for id in self.model.blocks_of(device) {
-            self.uevent(Action::Remove, Subject::Block(id));
-        }
+        let blocks = self.model.blocks_of(device);
         self.model.did_remove(device);
-        if !self.model.node_online(node) {
-            self.uevent(Action::Remove, Subject::Node(node));
+        for id in blocks {
+            self.uevent(Action::Remove, Subject::Block(id))?;
         }
-        Ok(())
+        if self.model.node_online(node) {
+            return Ok(());
+        }
+        self.uevent(Action::Remove, Subject::Node(node))
     }
 
     fn unplug(&mut self, device: DeviceId) -> Result<(), Fail> {
