@@ -102,7 +102,7 @@ impl Hotplug {
             at = Pfn::new(at.get() + PAGEBLOCK_PAGES);
             isolation.range = PfnRange::between(range.start(), at);
         }
-        self.fewer_free();
+        self.frames.isolated(range);
         Ok(isolation)
     }
 }

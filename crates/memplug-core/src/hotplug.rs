@@ -23,7 +23,7 @@ use crate::state::State;
 use crate::txn::RemoveReport;
 use crate::txn::{self, AddReport, AddRequest, HotplugLock, OfflineReport, OnlineReport};
 use crate::zone::{KINDS, OnlineWord, ZoneKind};
-use crate::zonelist::{MAX_NODES, ZoneLists};
+use crate::zonelist::{FirstZones, MAX_NODES, ZoneLists};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -100,7 +100,10 @@ impl Hotplug {
             next_group: 0,
         };
         let machine = Self {
-            lists: Mutex::new(Arc::new(ZoneLists::new(config.nodes, |_, _| false))),
+            lists: Mutex::new(Arc::new(ZoneLists::new(
+                alloc::vec![0; usize::from(config.nodes)],
+            ))),
+            first_zones: FirstZones::new(config.nodes),
             config,
             platform,
             frames,

@@ -42,7 +42,7 @@ impl Hotplug {
         }
         let blockers = self.unmovable_in(range, kernel_zone);
         if blockers.is_empty() {
-            self.fewer_free();
+            self.frames.isolated(range);
             return Ok(());
         }
         self.unisolate_range(range);

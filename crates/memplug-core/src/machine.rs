@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::state::State;
 use crate::watermark::linux_watermarks;
 use crate::zone::ZoneKind;
-use crate::zonelist::ZoneLists;
+use crate::zonelist::{FirstZones, ZoneLists};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::FrameTable;
@@ -29,6 +29,7 @@ pub struct Hotplug {
     pub(crate) map_owner: Owner,
     pub(crate) state: Mutex<State>,
     pub(crate) lists: Mutex<Arc<ZoneLists>>,
+    pub(crate) first_zones: FirstZones,
     pub(crate) busy: AtomicBool,
     pub(crate) reclaiming: AtomicBool,
 }
@@ -115,40 +116,21 @@ impl Hotplug {
             });
             (managed, PageCount::new(kernel.sum()))
         });
-        let has = |node: NodeId, kind: ZoneKind| {
-            managed[usize::from(node.get())][kind as usize] > PageCount::ZERO
-        };
-        let lists = Arc::new(ZoneLists::new(self.config.nodes, has));
-        let changed = self.lists.with(|old| {
-            let same = (0..self.config.nodes).map(NodeId::new).all(|node| {
-                ZoneKind::ALL
-                    .into_iter()
-                    .all(|kind| old.of(node, kind) == lists.of(node, kind))
-            });
-            *old = lists;
-            !same
+        let masks = managed.iter().map(|zones| {
+            let populated = |zone: usize| u8::from(zones[zone] > PageCount::ZERO) << zone;
+            (0..zones.len()).fold(0, |mask, zone| mask | populated(zone))
         });
-        if changed {
+        if !masks
+            .clone()
+            .eq(self.zone_lists().populated().iter().copied())
+        {
+            let lists = Arc::new(ZoneLists::new(masks.collect()));
+            self.first_zones.follow(&lists);
+            self.lists.with(|old| *old = lists);
             // Reservations made under the old lists would go on serving from further away.
             self.frames.drain();
         }
         self.set_watermarks(&managed, kernel);
-    }
-
-    /// Free pages were taken out of service: what was allowed to be taken before a watermark
-    /// is passed, and what is reserved, goes back to a time when there were more.
-    pub(crate) fn fewer_free(&self) {
-        if self.config.watermarks == WatermarkPolicy::Off {
-            return;
-        }
-        for node in (0..self.config.nodes).map(NodeId::new) {
-            for zone in ZoneKind::ALL.map(|kind| kind.on(node)) {
-                // Setting them makes the next request count.
-                self.frames
-                    .set_watermarks(zone, self.frames.watermarks(zone));
-            }
-        }
-        self.frames.drain();
     }
 
     fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {

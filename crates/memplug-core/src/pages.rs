@@ -115,6 +115,13 @@ impl PageRequest {
         self.order
     }
 
+    /// Whether it may be served from the zone that is the list's next after `at` others; if it
+    /// may not, it may not from those behind either.
+    #[inline]
+    fn allows(&self, at: usize, zone: ZoneId) -> bool {
+        !(self.only_zone && at > 0 || self.only_node && ZoneKind::of(zone).0 != self.node)
+    }
+
     #[inline(always)]
     fn key(&self) -> RequestKey {
         RequestKey::new(
@@ -164,7 +171,8 @@ impl Hotplug {
         {
             return Ok(pfn);
         }
-        self.alloc_slow(cpu, class, request)
+        self.alloc_near(cpu, class, request)
+            .map_or_else(|| self.alloc_slow(cpu, class, request), Ok)
     }
 
     /// Frees a chunk that `owner` allocated with this order.
@@ -176,6 +184,41 @@ impl Hotplug {
         self.frames.put(pfn, order, owner.id())
     }
 
+    /// From the first zones of the list: the common case takes no lock.
+    #[inline]
+    fn alloc_near(&self, cpu: CpuId, class: Class, request: &PageRequest) -> Option<Pfn> {
+        let mut room = [ZoneId::new(0); 4];
+        let zones = self
+            .first_zones
+            .of(request.node, request.highest, &mut room, |at, zone| {
+                request.allows(at, zone)
+            });
+        let got = self.get_from(cpu, class, request, zones)?;
+        if zones.iter().any(|&zone| self.frames.is_pressed(zone)) {
+            self.reclaim(zones, request.order);
+        }
+        Some(got)
+    }
+
+    #[inline]
+    fn get_from(
+        &self,
+        cpu: CpuId,
+        class: Class,
+        request: &PageRequest,
+        zones: &[ZoneId],
+    ) -> Option<Pfn> {
+        let wanted = Request {
+            class,
+            key: request.key(),
+            zones,
+            reserves: request.reserves,
+        };
+        self.frames.get(self.user_cpu(cpu), &wanted).ok()
+    }
+
+    /// From all zones of the list, if need be after reclaim.
+    #[cold]
     fn alloc_slow(
         &self,
         cpu: CpuId,
@@ -185,41 +228,27 @@ impl Hotplug {
         if request.node.get() >= self.nodes() {
             return Err(PageError::UnknownNode(request.node));
         }
-        let no_memory = PageError::NoMemory {
+        let lists: Arc<ZoneLists> = self.zone_lists();
+        let zones = lists.of(request.node, request.highest).iter().enumerate();
+        let allowed = zones.take_while(|&(at, &zone)| request.allows(at, zone));
+        let zones = &lists.of(request.node, request.highest)[..allowed.count()];
+        let got = self.get_from(cpu, class, request, zones);
+        let pressed = || zones.iter().any(|&zone| self.frames.is_pressed(zone));
+        if got.is_none() || pressed() {
+            let freed = self.reclaim(zones, request.order);
+            if got.is_none() && freed > PageCount::ZERO {
+                return self
+                    .get_from(cpu, class, request, zones)
+                    .ok_or(PageError::NoMemory {
+                        order: request.order,
+                        node: request.node,
+                    });
+            }
+        }
+        got.ok_or(PageError::NoMemory {
             order: request.order,
             node: request.node,
-        };
-        let lists: Arc<ZoneLists> = self.zone_lists();
-        let mut zones = lists.of(request.node, request.highest);
-        if request.only_node {
-            let here = zones
-                .iter()
-                .take_while(|&&z| ZoneKind::of(z).0 == request.node);
-            zones = &zones[..here.count()];
-        }
-        if request.only_zone {
-            zones = &zones[..zones.len().min(1)];
-        }
-        let frames = &self.frames;
-        let wanted = Request {
-            class,
-            key: request.key(),
-            zones,
-            reserves: request.reserves,
-        };
-        let got = frames.get(self.user_cpu(cpu), &wanted);
-        let pressed = zones.iter().any(|&zone| frames.is_pressed(zone));
-        if got.is_ok() && !pressed {
-            return got.map_err(|_| no_memory);
-        }
-        let freed = self.reclaim(zones, request.order);
-        match got {
-            Ok(pfn) => Ok(pfn),
-            Err(_) if freed > PageCount::ZERO => frames
-                .get(self.user_cpu(cpu), &wanted)
-                .map_err(|_| no_memory),
-            Err(_) => Err(no_memory),
-        }
+        })
     }
 
     /// Asks owners to free pages until the zones are above their high watermarks. One thread

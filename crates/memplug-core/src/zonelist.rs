@@ -1,12 +1,14 @@
 //! Zone lists: in which order zones are tried for a node and a highest zone.
 //!
 //! Made anew whenever a zone gains its first or loses its last page; read by the slow path of
-//! allocation. Distance between nodes is the difference of their numbers.
+//! allocation. The first zones of every list stand in a word each besides, to be read without a
+//! lock. Distance between nodes is the difference of their numbers.
 
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_frame::ZoneId;
+use memplug_frame::sync::{AtomicU64, Ordering};
 use memplug_units::NodeId;
 
 /// Largest number of nodes a machine can have.
@@ -16,11 +18,20 @@ pub const MAX_NODES: u16 = 1024;
 pub(crate) struct ZoneLists {
     /// By node times four plus highest zone.
     lists: Vec<Box<[ZoneId]>>,
+    /// Bit z of a node: its zone z has managed pages.
+    populated: Vec<u8>,
 }
 
 impl ZoneLists {
-    /// `populated` tells the zones that have managed pages; the lists hold no others.
-    pub(crate) fn new(nodes: u16, populated: impl Fn(NodeId, ZoneKind) -> bool) -> Self {
+    /// `masks` tells, node by node, the zones that have managed pages (bit z: zone z); the
+    /// lists hold no others.
+    pub(crate) fn new(masks: Vec<u8>) -> Self {
+        let nodes = masks.len() as u16;
+        let populated = |node: NodeId, kind: ZoneKind| {
+            masks
+                .get(usize::from(node.get()))
+                .is_some_and(|mask| mask >> kind as u8 & 1 != 0)
+        };
         let mut lists = Vec::with_capacity(usize::from(nodes) * 4);
         let with_memory: Vec<NodeId> = (0..nodes)
             .map(NodeId::new)
@@ -40,13 +51,77 @@ impl ZoneLists {
                 lists.push(zones.map(|(at, kind)| kind.on(at)).collect());
             }
         }
-        Self { lists }
+        Self {
+            lists,
+            populated: masks,
+        }
+    }
+
+    /// The zones they were made for.
+    pub(crate) fn populated(&self) -> &[u8] {
+        &self.populated
     }
 
     pub(crate) fn of(&self, node: NodeId, highest: ZoneKind) -> &[ZoneId] {
         self.lists
             .get(usize::from(node.get()) * 4 + highest as usize)
             .map_or(&[], |list| list)
+    }
+}
+
+/// The first zones of every list, without a lock.
+///
+/// A word holds up to four zones, 1 + number each in 16 bits, the first one lowest. Lists and
+/// words are not changed in one step; a request served by the old ones is served as if it had
+/// come a moment earlier.
+pub(crate) struct FirstZones {
+    words: Box<[AtomicU64]>,
+}
+
+/// Zones of a word.
+const FIRST: usize = 4;
+
+impl FirstZones {
+    pub(crate) fn new(nodes: u16) -> Self {
+        let words = (0..usize::from(nodes) * 4).map(|_| AtomicU64::new(0));
+        Self {
+            words: words.collect(),
+        }
+    }
+
+    pub(crate) fn follow(&self, lists: &ZoneLists) {
+        for (word, list) in self.words.iter().zip(&lists.lists) {
+            let zones = list.iter().take(FIRST).rev();
+            let packed = zones.fold(0, |word, zone| word << 16 | (u64::from(zone.get()) + 1));
+            word.store(packed, Ordering::Relaxed);
+        }
+    }
+
+    /// The first zones of a list in `room`, as many as there are and `wanted` wants of them.
+    #[inline]
+    pub(crate) fn of<'r>(
+        &self,
+        node: NodeId,
+        highest: ZoneKind,
+        room: &'r mut [ZoneId; FIRST],
+        wanted: impl Fn(usize, ZoneId) -> bool,
+    ) -> &'r [ZoneId] {
+        let at = usize::from(node.get()) * 4 + highest as usize;
+        let mut word = self
+            .words
+            .get(at)
+            .map_or(0, |word| word.load(Ordering::Relaxed));
+        let mut count = 0;
+        while word != 0 {
+            let zone = ZoneId::new((word as u16).wrapping_sub(1));
+            if !wanted(count, zone) {
+                break;
+            }
+            room[count] = zone;
+            count += 1;
+            word >>= 16;
+        }
+        &room[..count]
     }
 }
 
@@ -76,11 +151,9 @@ mod tests {
 
     #[test]
     fn lists_hold_populated_zones_only_highest_first() {
-        let populated = |node: NodeId, kind| match node.get() {
-            0 => matches!(kind, ZoneKind::Dma | ZoneKind::Dma32),
-            _ => kind == ZoneKind::Movable,
-        };
-        let lists = ZoneLists::new(2, populated);
+        let dma = 1 << ZoneKind::Dma as u8 | 1 << ZoneKind::Dma32 as u8;
+        let lists = ZoneLists::new(alloc::vec![dma, 1 << ZoneKind::Movable as u8]);
+        assert_eq!(lists.populated(), [dma, 1 << ZoneKind::Movable as u8]);
         let names = |node, highest| -> Vec<(u16, ZoneKind)> {
             let zones = lists.of(NodeId::new(node), highest).iter();
             zones
@@ -96,5 +169,29 @@ mod tests {
         assert_eq!(names(1, ZoneKind::Normal), node0);
         assert_eq!(names(0, ZoneKind::Movable)[2], (1, ZoneKind::Movable));
         assert!(names(7, ZoneKind::Movable).is_empty());
+    }
+
+    #[test]
+    fn the_first_zones_are_those_of_the_lists() {
+        let masks: Vec<u8> = (0..6).map(|node| 0b1000 | (node as u8 % 8)).collect();
+        let lists = ZoneLists::new(masks);
+        let first = FirstZones::new(6);
+        let room = || [ZoneId::new(0); FIRST];
+        assert!(
+            first
+                .of(NodeId::new(0), ZoneKind::Movable, &mut room(), |_, _| true)
+                .is_empty()
+        );
+        first.follow(&lists);
+        for node in (0..7).map(NodeId::new) {
+            for highest in ZoneKind::ALL {
+                let list = lists.of(node, highest);
+                let mut room = room();
+                let all = first.of(node, highest, &mut room, |_, _| true);
+                assert_eq!(all, &list[..list.len().min(FIRST)]);
+                let one = first.of(node, highest, &mut room, |at, _| at < 1);
+                assert_eq!(one, &list[..list.len().min(1)]);
+            }
+        }
     }
 }

@@ -54,9 +54,9 @@ unsafe impl GlobalAlloc for Short {
 #[global_allocator]
 static ALLOCATOR: Short = Short;
 
-/// Runs `f` while pieces of more than 64 KiB cannot be had.
-fn while_short<R>(f: impl FnOnce() -> R) -> R {
-    LARGEST.store(64 << 10, Ordering::Relaxed);
+/// Runs `f` while pieces of more than `largest` bytes cannot be had.
+fn while_short<R>(largest: usize, f: impl FnOnce() -> R) -> R {
+    LARGEST.store(largest, Ordering::Relaxed);
     let result = f();
     LARGEST.store(usize::MAX, Ordering::Relaxed);
     result
@@ -74,7 +74,7 @@ fn machine() {
         limit: Bytes::new(256 << 40),
         ..MachineConfig::default()
     };
-    let made = while_short(|| Hotplug::new(config, Arc::new(NoMemory)).err());
+    let made = while_short(64 << 10, || Hotplug::new(config, Arc::new(NoMemory)).err());
     let error = made.expect("no memory for the directory");
     assert!(matches!(error, MachineError::Table(_)), "{error}");
 }
@@ -89,7 +89,7 @@ fn online() {
         .expect("adding needs no tables")
         .blocks[0];
     let before = lab.machine.view();
-    let error = while_short(|| lab.machine.online(id, None)).expect_err("no tables");
+    let error = while_short(64 << 10, || lab.machine.online(id, None)).expect_err("no tables");
     assert!(
         matches!(error, OnlineError::Table { block, .. } if block == id),
         "{error}"
@@ -102,14 +102,14 @@ fn online() {
     assert_eq!(lab.audit(), [""; 0]);
 }
 
-/// The number of an owner that could not be made is lost; those after it keep their names and
-/// their callbacks.
+/// The number of an owner that could not be made goes to the next one, with its name and its
+/// callbacks.
 fn owner() {
     let mut lab = Lab::with(MachineConfig {
         cpus: 200,
         ..harness::like_linux(2)
     });
-    let failed = while_short(|| lab.machine.owner("late", Arc::new(Stays)).err());
+    let failed = while_short(2048, || lab.machine.owner("late", Arc::new(Stays)).err());
     assert_eq!(failed, Some(OwnerError::NoMemory));
     let owner = lab
         .machine

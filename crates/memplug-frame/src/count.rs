@@ -90,13 +90,6 @@ impl FrameTable {
         counts
     }
 
-    /// What the zone's books say of wholly free pageblocks, for models to check.
-    #[cfg(loom)]
-    pub fn whole_blocks(&self, zone: ZoneId) -> i64 {
-        self.zone(zone)
-            .map_or(0, |zone| zone.whole_blocks.load(Ordering::SeqCst))
-    }
-
     fn count_area(&self, area: &Area<'_>, counts: &mut ZoneCounts) {
         if area.zone().is_none() {
             return;

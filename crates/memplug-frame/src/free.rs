@@ -8,7 +8,7 @@
 //! the word of whole ones is set, if it has free pages its partial bit is. Kept by `settle`,
 //! which runs after every change that could break it and looks again when it lost a race.
 
-use crate::rows;
+use crate::rows::{self, Released};
 use crate::sync::{Ordering, handshake, relax};
 use crate::table::{Block, Pageblock, split};
 use crate::tag::{Kind, Tag};
@@ -27,18 +27,47 @@ impl FrameTable {
         let Some(block) = self.directory.block(pageblock) else {
             return Err(FreeError::NotMemory { pfn });
         };
-        let tag = block.tag.load(Ordering::SeqCst);
-        if tag & Tag::FREE_MASK != Tag::free_match(owner, order) || !pfn.is_aligned(order) {
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        if order != Order::ZERO || !tag.is_freed_by(owner, Order::ZERO) {
+            return self.put_chunk(pfn, order, owner, block);
+        }
+        match rows::release_bit(block.rows, page) {
+            Some(released) => self.look_after(pageblock, block, released),
+            None => return self.not_allocated(pfn),
+        }
+        Ok(())
+    }
+
+    /// The same for other orders than 0, and for all that does not fit.
+    #[inline(never)] // leaves the fast path of order 0 few registers to save
+    fn put_chunk(
+        &self,
+        pfn: Pfn,
+        order: Order,
+        owner: OwnerId,
+        block: Block<'_>,
+    ) -> Result<(), FreeError> {
+        let (pageblock, page) = split(pfn);
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        if !tag.is_freed_by(owner, order) || !pfn.is_aligned(order) {
             return self.put_slow(pfn, order, owner, block);
         }
-        let Some(released) = rows::release(block.rows, order, page) else {
-            return self.not_allocated(pfn);
-        };
+        if order >= Order::PAGEBLOCK {
+            return self.put_huge(pageblock, order, tag, block);
+        }
+        match rows::release(block.rows, order, page) {
+            Some(released) => self.look_after(pageblock, block, released),
+            None => return self.not_allocated(pfn),
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn look_after(&self, pageblock: Pageblock, block: Block<'_>, released: Released) {
         handshake();
         if released.notable && !Tag(block.tag.load(Ordering::SeqCst)).is_held() {
             self.settle(pageblock);
         }
-        Ok(())
     }
 
     #[cold]
@@ -90,6 +119,7 @@ impl FrameTable {
         }
     }
 
+    #[inline]
     fn put_huge(
         &self,
         pageblock: Pageblock,
@@ -116,6 +146,7 @@ impl FrameTable {
     }
 
     /// Makes a huge pageblock empty if its tag still is `tag`.
+    #[inline]
     fn empty_huge(&self, block: Block<'_>, tag: Tag, pageblock: Pageblock) -> bool {
         let none = Tag::none(tag.generation());
         let next = if tag.is_isolated() {
@@ -131,8 +162,9 @@ impl FrameTable {
             return false;
         }
         if !tag.is_isolated() {
-            self.publish_whole(pageblock);
-            block.tag.store(none.0, Ordering::SeqCst);
+            self.list_whole(pageblock);
+            // Those who find it busy wait; nobody leaves it to us to look again.
+            block.tag.store(none.0, Ordering::Release);
         }
         true
     }
@@ -146,24 +178,19 @@ impl FrameTable {
         }
     }
 
-    /// Counts the pageblock as wholly free and lists it. Its tag must be busy: takers wait for
-    /// that to end; and its generation must be a new one then (see `retag`).
-    pub(crate) fn publish_whole(&self, pageblock: Pageblock) {
-        if let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone)) {
-            zone.whole_blocks.fetch_add(1, Ordering::Relaxed);
-        }
-        self.list_whole(pageblock);
-    }
-
-    fn list_whole(&self, pageblock: Pageblock) {
+    /// Lists the pageblock as wholly free. Its tag must be busy: takers wait for that to end;
+    /// and its generation must be a new one then (see `retag`).
+    #[inline]
+    pub(crate) fn list_whole(&self, pageblock: Pageblock) {
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
             return;
         };
-        let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
+        // A word that was not zero has its area in the set already (I-FRAME-3).
+        if area.whole().fetch_or(bit, Ordering::SeqCst) != 0 {
             return;
-        };
-        area.whole().fetch_or(bit, Ordering::SeqCst);
-        if let Some(map) = zone.map() {
+        }
+        let zone = area.zone().and_then(|zone| self.zone(zone));
+        if let Some(map) = zone.and_then(|zone| zone.map()) {
             map.whole.insert(area.number);
         }
     }
@@ -250,7 +277,7 @@ impl FrameTable {
         let empty = rows::all_free(block.rows);
         if empty {
             self.clear_partial(pageblock);
-            self.publish_whole(pageblock);
+            self.list_whole(pageblock);
         }
         let next = if empty {
             Tag::none(tag.generation())

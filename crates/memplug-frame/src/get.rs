@@ -19,7 +19,7 @@ use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
 use crate::zone::ZoneMap;
 use crate::{AllocError, FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, MAX_ORDER, Order, PAGEBLOCK_ORDER, Pfn};
+use memplug_units::{CpuId, Order, Pfn};
 
 /// Whether a request may go below the min watermark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,16 +72,22 @@ impl FrameTable {
     /// The fast path: a chunk from the processor's reservation, if it has one that fits.
     #[inline]
     pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        let order = class.order();
+        if order.get() > ROW_ORDER {
+            return None;
+        }
         let cpu = self.cpu(cpu);
         // Relaxed: a stale slot is caught by the look at the tag in `confirm`.
         let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
-        let order = class.order();
-        if !slot.serves(key) || order.get() > ROW_ORDER {
+        if !slot.serves(key) {
             return None;
         }
         let block = self.directory.block(slot.pageblock())?;
         let row = slot.row();
-        let bit = rows::claim_in_row(&block.rows[row], order.get())?;
+        let bit = match order {
+            Order::ZERO => rows::claim_bit(&block.rows[row])?,
+            _ => rows::claim_in_row(&block.rows[row], order.get())?,
+        };
         let pfn = join(slot.pageblock(), row * 64 + bit as usize);
         self.confirm(block.tag, slot.tag(class, cpu), pfn, order)
     }
@@ -93,21 +99,25 @@ impl FrameTable {
     pub fn get(&self, cpu: CpuId, request: &Request<'_>) -> Result<Pfn, AllocError> {
         let cpu = self.cpu(cpu);
         let class = request.class;
-        if self.slot(cpu, class).is_none() {
+        if !self.knows(class.owner()) {
             return Err(AllocError::UnknownOwner {
                 owner: class.owner(),
             });
         }
-        self.get_reserved(cpu, class, request.key)
-            .or_else(|| {
-                request
-                    .zones
-                    .iter()
-                    .find_map(|&zone| self.get_from_zone(cpu, request, zone))
-            })
-            .ok_or(AllocError::NoMemory {
-                order: class.order(),
-            })
+        let zones = request.zones.iter();
+        let got = if class.order() >= Order::PAGEBLOCK {
+            None
+        } else {
+            self.get_reserved(cpu, class, request.key)
+        };
+        got.or_else(|| {
+            zones
+                .into_iter()
+                .find_map(|&zone| self.get_from_zone(cpu, request, zone))
+        })
+        .ok_or(AllocError::NoMemory {
+            order: class.order(),
+        })
     }
 
     /// Second half of a claim: valid if the tag still says what it said before.
@@ -134,9 +144,6 @@ impl FrameTable {
 
     /// From any row of the reserved pageblock; gives the reservation up if it is full.
     fn get_reserved(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        if class.order() >= Order::PAGEBLOCK {
-            return None;
-        }
         let word = self.slot(cpu, class)?;
         let slot = Slot(word.load(Ordering::Relaxed));
         if !slot.serves(key) {
@@ -165,14 +172,32 @@ impl FrameTable {
         self.confirm(block.tag, tag, join(pageblock, page), order)
     }
 
+    #[inline]
     fn get_from_zone(&self, cpu: CpuId, request: &Request<'_>, zone: ZoneId) -> Option<Pfn> {
-        let map = self.zone(zone)?.map()?;
-        let gate = self.gate(zone, request.class.order(), request.reserves);
+        let frames = self.zone(zone)?;
+        let map = frames.map()?;
+        if request.class.order() >= Order::PAGEBLOCK
+            && let Some(pfn) = self.get_granted(zone, frames, map, cpu, request.class)
+        {
+            return Some(pfn);
+        }
+        self.get_through_gate(cpu, request, zone, map)
+    }
+
+    #[inline(never)]
+    fn get_through_gate(
+        &self,
+        cpu: CpuId,
+        request: &Request<'_>,
+        zone: ZoneId,
+        map: &ZoneMap,
+    ) -> Option<Pfn> {
+        let gate = self.gate(cpu, request, zone);
         if gate == Gate::Closed {
             return None;
         }
         self.get_in(cpu, request, zone, map, gate).or_else(|| {
-            self.drain_where(|pageblock| self.zone_of(pageblock) == Some(zone));
+            self.drain_zone(zone);
             self.get_in(cpu, request, zone, map, gate)
         })
     }
@@ -187,14 +212,14 @@ impl FrameTable {
     ) -> Option<Pfn> {
         let class = request.class;
         if class.order() >= Order::PAGEBLOCK {
-            return self.get_huge(zone, map, class);
+            return self.get_huge(zone, map, cpu, class, gate);
         }
         if gate == Gate::Careful {
             return self
-                .get_single(zone, map, class)
+                .get_single(zone, map, cpu, class)
                 .or_else(|| self.get_mixed(zone, map, class));
         }
-        while let Some(slot) = self.reserve(zone, map, cpu, class, request.key) {
+        while let Some(slot) = self.reserve(zone, map, cpu, request, gate) {
             // Before anyone else can see the reservation, so that one of two threads that
             // share a processor number always gets on.
             let got = self.claim_under(slot.pageblock(), slot.tag(class, cpu), 0);
@@ -216,10 +241,11 @@ impl FrameTable {
         zone: ZoneId,
         map: &ZoneMap,
         cpu: CpuId,
-        class: Class,
-        key: RequestKey,
+        request: &Request<'_>,
+        gate: Gate,
     ) -> Option<Slot> {
-        self.find_partial(zone, map, |pageblock, tag| {
+        let (class, key) = (request.class, request.key);
+        let of_class = |pageblock, tag: Tag| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
             }
@@ -235,17 +261,18 @@ impl FrameTable {
                 return None;
             }
             Some(Slot::new(key, tag.generation(), 0, pageblock))
-        })
-        .or_else(|| {
-            let (pageblock, tag) = self.take_whole(zone, map, |generation| {
-                Tag::new(Kind::Uniform, class, Some(cpu), generation)
-            })?;
-            Some(Slot::new(key, tag.generation(), 0, pageblock))
-        })
+        };
+        self.find_partial_near(zone, map, cpu, of_class)
+            .or_else(|| {
+                let make = |generation| Tag::new(Kind::Uniform, class, Some(cpu), generation);
+                let (pageblock, tag) = self.take_whole(zone, map, cpu, gate, make)?;
+                Some(Slot::new(key, tag.generation(), 0, pageblock))
+            })
+            .or_else(|| self.find_partial(zone, map, of_class))
     }
 
     /// One chunk without a reservation, for zones near their watermarks.
-    fn get_single(&self, zone: ZoneId, map: &ZoneMap, class: Class) -> Option<Pfn> {
+    fn get_single(&self, zone: ZoneId, map: &ZoneMap, cpu: CpuId, class: Class) -> Option<Pfn> {
         self.find_partial(zone, map, |pageblock, tag| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
@@ -255,191 +282,12 @@ impl FrameTable {
             pfn
         })
         .or_else(|| {
-            let (pageblock, tag) = self.take_whole(zone, map, |generation| {
-                Tag::new(Kind::Uniform, class, None, generation)
-            })?;
+            let make = |generation| Tag::new(Kind::Uniform, class, None, generation);
+            let (pageblock, tag) = self.take_whole(zone, map, cpu, Gate::Careful, make)?;
             let pfn = self.claim_under(pageblock, tag, 0);
             self.settle(pageblock);
             pfn
         })
-    }
-
-    /// A chunk of order 9 or 10.
-    fn get_huge(&self, zone: ZoneId, map: &ZoneMap, class: Class) -> Option<Pfn> {
-        if class.order().get() == PAGEBLOCK_ORDER {
-            let make = |generation| Tag::new(Kind::Huge, class, None, generation);
-            return self
-                .take_whole(zone, map, make)
-                .map(|(pageblock, _)| join(pageblock, 0));
-        }
-        debug_assert_eq!(class.order().get(), MAX_ORDER);
-        loop {
-            // Bit i of `pairs`: pageblocks i and i + 1 are free, i even.
-            let pairs = |word: u64| word & word >> 1 & 0x5555_5555_5555_5555;
-            let first = self.take_bits(zone, map, |word| {
-                let bit = pairs(word) & pairs(word).wrapping_neg();
-                bit | bit << 1
-            })?;
-            // The tail first: who finds a head finds its tail.
-            let make = |kind| move |generation| Tag::new(kind, class, None, generation);
-            if self.retag(zone, first + 1, make(Kind::HugeTail)).is_none() {
-                self.give_back(first);
-            } else if self.retag(zone, first, make(Kind::Huge)).is_none() {
-                self.put_whole(first + 1);
-            } else {
-                return Some(join(first, 0));
-            }
-        }
-    }
-
-    /// Takes a wholly free pageblock of the zone and gives it a tag.
-    pub(crate) fn take_whole(
-        &self,
-        zone: ZoneId,
-        map: &ZoneMap,
-        make: impl Fn(u16) -> Tag,
-    ) -> Option<(Pageblock, Tag)> {
-        loop {
-            let pageblock = self.take_bits(zone, map, |word| word & word.wrapping_neg())?;
-            if let Some(tag) = self.retag(zone, pageblock, &make) {
-                return Some((pageblock, tag));
-            }
-        }
-    }
-
-    /// Clears the bits that `choose` picks in some area's word of wholly free pageblocks;
-    /// returns the pageblock of the lowest.
-    fn take_bits(
-        &self,
-        zone: ZoneId,
-        map: &ZoneMap,
-        choose: impl Fn(u64) -> u64,
-    ) -> Option<Pageblock> {
-        map.whole.find(|number| {
-            let area = self.directory.area(number)?;
-            if area.zone() != Some(zone) {
-                // It has gone, perhaps to another zone.
-                map.whole
-                    .remove_unless(number, || area.zone() == Some(zone));
-                return None;
-            }
-            let mut word = area.whole().load(Ordering::SeqCst);
-            if word == 0 {
-                let still = || area.whole().load(Ordering::SeqCst) != 0;
-                map.whole.remove_unless(number, still);
-                return None;
-            }
-            loop {
-                let bits = choose(word);
-                if bits == 0 {
-                    return None;
-                }
-                match area.whole().compare_exchange_weak(
-                    word,
-                    word & !bits,
-                    Ordering::SeqCst,
-                    Ordering::SeqCst,
-                ) {
-                    Ok(_) => {
-                        let bit = u64::from(bits.trailing_zeros());
-                        return Some(self.directory.first_in(number) + bit);
-                    }
-                    Err(now) => word = now,
-                }
-            }
-        })
-    }
-
-    /// Gives a pageblock that the caller took from the wholly free ones its new tag.
-    ///
-    /// Between taking and this, it may have been isolated, put back, taken by another, and even
-    /// have gone off line and come back. So the tag decides whose it is, and it changes only
-    /// from [`Kind::None`] in the right zone with the bit in the word of whole ones clear: that
-    /// bit is never set without a new generation in between, so the exchange then fails.
-    /// `None` if the pageblock is not the caller's any more.
-    pub(crate) fn retag(
-        &self,
-        zone: ZoneId,
-        pageblock: Pageblock,
-        make: impl Fn(u16) -> Tag,
-    ) -> Option<Tag> {
-        let block = self.directory.block(pageblock)?;
-        let (area, bit) = self.directory.area_of(pageblock)?;
-        loop {
-            let now = Tag(block.tag.load(Ordering::SeqCst));
-            if now.is_isolated() || now.kind() != Kind::None && !now.is_busy() {
-                return None;
-            }
-            if now.is_busy() || area.is_coming() {
-                relax();
-                continue;
-            }
-            match area.zone() {
-                Some(here) if here == zone => {}
-                Some(_) => {
-                    self.give_back(pageblock);
-                    return None;
-                }
-                None => return None,
-            }
-            if area.whole().load(Ordering::SeqCst) & bit != 0 {
-                return None;
-            }
-            let tag = make(now.generation().wrapping_add(1));
-            let set = block
-                .tag
-                .compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::Relaxed);
-            if set.is_ok() {
-                self.zone(zone)?
-                    .whole_blocks
-                    .fetch_sub(1, Ordering::Relaxed);
-                return Some(tag);
-            }
-        }
-    }
-
-    /// The first `Some` of `visit` over pageblocks that perhaps have room and are not held.
-    pub(crate) fn find_partial<R>(
-        &self,
-        zone: ZoneId,
-        map: &ZoneMap,
-        mut visit: impl FnMut(Pageblock, Tag) -> Option<R>,
-    ) -> Option<R> {
-        map.partial.find(|number| {
-            let area = self.directory.area(number)?;
-            let mut word = area.partial().load(Ordering::SeqCst);
-            if word == 0 {
-                let still = || area.partial().load(Ordering::SeqCst) != 0;
-                map.partial.remove_unless(number, still);
-            }
-            while word != 0 {
-                let pageblock = self.directory.first_in(number) + u64::from(word.trailing_zeros());
-                word &= word - 1;
-                let tag = Tag(self.directory.block(pageblock)?.tag.load(Ordering::SeqCst));
-                if tag.is_held() || !matches!(tag.kind(), Kind::Uniform | Kind::Mixed) {
-                    // A leftover. Whoever holds the pageblock sets the bit when done; if that
-                    // was just now, `settle` sets it again.
-                    self.clear_partial(pageblock);
-                    self.settle(pageblock);
-                } else if area.zone() != Some(zone) {
-                    // It has gone, perhaps to another zone. Looked at after the tag: a tag of
-                    // this generation means this zone from here on.
-                    map.partial
-                        .remove_unless(number, || area.zone() == Some(zone));
-                    return None;
-                } else if let Some(found) = visit(pageblock, tag) {
-                    return Some(found);
-                }
-            }
-            None
-        })
-    }
-
-    pub(crate) fn clear_partial(&self, pageblock: Pageblock) {
-        if let Some((area, bit)) = self.directory.area_of(pageblock) {
-            area.partial().fetch_and(!bit, Ordering::SeqCst);
-            handshake();
-        }
     }
 
     pub(crate) fn zone_of(&self, pageblock: Pageblock) -> Option<ZoneId> {

@@ -28,7 +28,7 @@ impl FrameTable {
             zones,
             cpus: self.cpus,
         })?;
-        frames.ensure(self.directory.areas()).map(|_| ())
+        frames.ensure(self.directory.areas(), self.cpus).map(|_| ())
     }
 
     /// Puts a range of whole areas into the zone, all free. It can be allocated from at once.
@@ -72,9 +72,6 @@ impl FrameTable {
             }
             // Whoever took a pageblock here in an earlier life waits in `retag` meanwhile.
             area.set_coming();
-            frames
-                .whole_blocks
-                .fetch_add(i64::from(whole.count_ones()), Ordering::Relaxed);
             area.whole().store(whole, Ordering::SeqCst);
             area.set_zone(Some(zone));
             map.present.insert(number);
@@ -159,10 +156,8 @@ impl FrameTable {
                     .tag
                     .compare_exchange(tag.0, isolated, Ordering::SeqCst, Ordering::Relaxed);
             if set.is_ok() {
-                if tag.kind() == Kind::None {
-                    zone.whole_blocks.fetch_sub(1, Ordering::Relaxed);
-                }
                 self.clear_partial(pageblock);
+                zone.fewer_free();
                 return Ok(());
             }
         }
@@ -205,7 +200,7 @@ impl FrameTable {
                 continue;
             }
             if empty {
-                self.publish_whole(pageblock);
+                self.list_whole(pageblock);
                 let next = Tag::none(tag.generation().wrapping_add(1));
                 block.tag.store(next.0, Ordering::SeqCst);
             } else {

@@ -9,8 +9,10 @@
 //! zones and isolation.
 //!
 //! - `rows`: the bits of a pageblock. `tag`: what a pageblock is. `table`: where both lie.
-//! - `zone`: the areas of a zone and where to look for free ones. `watermark`: min, low, high.
-//! - `slot`: reservations of processors. `get`, `free`, `mixed`: get and put.
+//! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
+//!   `watermark`: min, low, high.
+//! - `slot`: reservations of processors. `partial`, `whole`: where chunks come from.
+//!   `get`, `free`, `mixed`: get and put.
 //! - `isolate`: take pageblocks out of service, put them back, bring them on and off line.
 //! - `count`: statistics, computed from the bits. `walk`: who holds what.
 //!
@@ -24,6 +26,7 @@
 
 extern crate alloc;
 
+mod area_set;
 mod count;
 mod error;
 mod free;
@@ -31,6 +34,7 @@ mod get;
 mod isolate;
 mod mixed;
 mod own_map;
+mod partial;
 mod rows;
 mod slot;
 pub mod sync;
@@ -38,6 +42,7 @@ mod table;
 mod tag;
 mod walk;
 mod watermark;
+mod whole;
 mod zone;
 
 pub use count::ZoneCounts;
@@ -107,7 +112,9 @@ pub const RESERVED: OwnerId = OwnerId::new(0);
 pub struct FrameTable {
     directory: Directory,
     zones: Box<[ZoneFrames]>,
+    /// Two to the `cells_shift` for each owner.
     owners: Box<[OnceBox<OwnerSlots>]>,
+    cells_shift: u32,
     owner_count: AtomicU32,
     cpus: u16,
     mixed: Mutex<SideTables>,
@@ -147,7 +154,10 @@ impl FrameTable {
         let table = Self {
             directory: Directory::new(geometry, limit, area_pageblocks)?,
             zones: (0..zones).map(|_| ZoneFrames::new()).collect(),
-            owners: (0..MAX_OWNERS).map(|_| OnceBox::new()).collect(),
+            owners: (0..usize::from(MAX_OWNERS) << slot::cells_shift(cpus))
+                .map(|_| OnceBox::new())
+                .collect(),
+            cells_shift: slot::cells_shift(cpus),
             owner_count: AtomicU32::new(0),
             cpus,
             mixed: Mutex::new(SideTables::new()),

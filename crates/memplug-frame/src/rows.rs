@@ -46,8 +46,27 @@ pub(crate) const fn free_runs(word: u64, order: u8) -> u64 {
     free & ALIGNED[order as usize]
 }
 
-/// Claims one run of `order` (at most 6) in the word; returns its first bit.
+/// Claims the lowest free bit of the word: order 0, the most wanted.
 #[inline(always)]
+pub(crate) fn claim_bit(word: &AtomicU64) -> Option<u32> {
+    let mut seen = word.load(Ordering::Relaxed);
+    while seen != u64::MAX {
+        // SeqCst: as in `claim_in_row`.
+        match word.compare_exchange_weak(
+            seen,
+            seen | (seen + 1),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => return Some(seen.trailing_ones()),
+            Err(now) => seen = now,
+        }
+    }
+    None
+}
+
+/// Claims one run of `order` (at most 6) in the word; returns its first bit.
+#[inline(never)] // its many registers would burden the fast path of order 0
 pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     loop {
@@ -71,7 +90,11 @@ pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
 pub(crate) fn claim(rows: &[AtomicU64], order: Order, from: usize) -> Option<usize> {
     if order.get() <= ROW_ORDER {
         return (0..ROWS).map(|i| (from + i) % ROWS).find_map(|row| {
-            claim_in_row(&rows[row], order.get()).map(|bit| row * 64 + bit as usize)
+            let bit = match order {
+                Order::ZERO => claim_bit(&rows[row]),
+                _ => claim_in_row(&rows[row], order.get()),
+            };
+            bit.map(|bit| row * 64 + bit as usize)
         });
     }
     let span = 1usize << (order.get() - ROW_ORDER);
@@ -119,8 +142,17 @@ pub(crate) fn release(rows: &[AtomicU64], order: Order, page: usize) -> Option<R
     if order.get() > ROW_ORDER {
         return release_whole_rows(rows, order, page);
     }
-    let mask = mask(order.get()) << (page % 64);
-    let word = &rows[page / 64];
+    release_in_row(&rows[page / 64], mask(order.get()) << (page % 64))
+}
+
+/// The same for one page.
+#[inline(always)]
+pub(crate) fn release_bit(rows: &[AtomicU64; ROWS], page: usize) -> Option<Released> {
+    release_in_row(&rows[page / 64], 1 << (page % 64))
+}
+
+#[inline(always)]
+fn release_in_row(word: &AtomicU64, mask: u64) -> Option<Released> {
     let mut old = word.load(Ordering::Relaxed);
     loop {
         if old & mask != mask {

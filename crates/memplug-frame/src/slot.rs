@@ -14,12 +14,13 @@
 //! | 35-62 | pageblock |
 //! | 63 | filled |
 
-use crate::sync::{AtomicU64, Ordering, zeroed_words};
+use crate::sync::{AtomicU64, Ordering, zeroed_array};
 use crate::table::Pageblock;
 use crate::tag::{Class, Kind, Tag};
-use crate::{FrameTable, MAX_OWNERS, OwnerError};
-use alloc::boxed::Box;
-use memplug_units::{CpuId, MAX_ORDER, OwnerId};
+use crate::{FrameTable, MAX_OWNERS, OwnerError, ZoneId};
+#[cfg(loom)]
+use memplug_units::MAX_ORDER;
+use memplug_units::{CpuId, OwnerId};
 
 /// What decides the zones of a request, packed by the layer above. Two requests with equal keys
 /// may be served from the same reservation.
@@ -33,16 +34,24 @@ impl RequestKey {
     }
 }
 
-/// Slots of one processor (4 migrate types times orders 0 to 8, and up), padded so that two
-/// processors never write the same cache line.
+/// Slots of one processor: 4 migrate types times 16 orders, of which 9 are used; the low bits of
+/// a class are the place. Two processors never write the same cache line.
 #[cfg(not(loom))]
-const STRIDE: usize = 56;
+const STRIDE: usize = 64;
 /// Under loom every word is dear: one migrate type, orders 0, 3, 7 and (never filled) above.
 #[cfg(loom)]
 const STRIDE: usize = 4;
+/// Processors whose slots lie together: one pointer leads to a slot.
+const GROUP: usize = if cfg!(loom) { 2 } else { 8 };
 
-pub(crate) struct OwnerSlots {
-    words: Box<[AtomicU64]>,
+pub(crate) type OwnerSlots = [AtomicU64; STRIDE * GROUP];
+
+/// Binary logarithm of the number of cells that an owner has for its slots.
+pub(crate) fn cells_shift(cpus: u16) -> u32 {
+    usize::from(cpus)
+        .div_ceil(GROUP)
+        .next_power_of_two()
+        .trailing_zeros()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,11 +110,27 @@ impl FrameTable {
             self.owner_count.fetch_sub(1, Ordering::Relaxed);
             return Err(OwnerError::TooMany(MAX_OWNERS));
         }
-        let words =
-            zeroed_words(STRIDE * usize::from(self.cpus)).map_err(|_| OwnerError::NoMemory)?;
-        // The number is this thread's alone, so the box cannot be set already.
-        let _ = self.owners[number as usize].set(Box::new(OwnerSlots { words }));
+        let cells = usize::from(self.cpus).div_ceil(GROUP);
+        for cell in &self.owners[(number as usize) << self.cells_shift..][..cells] {
+            // The number is this thread's alone, so nobody else fills the cell.
+            if cell.get_or_try_init(zeroed_array).is_err() {
+                // The number is given back, unless somebody took the next one meanwhile.
+                let _ = self.owner_count.compare_exchange(
+                    number + 1,
+                    number,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                return Err(OwnerError::NoMemory);
+            }
+        }
         Ok(OwnerId::new(number as u16))
+    }
+
+    /// Whether the owner is registered.
+    #[inline]
+    pub(crate) fn knows(&self, owner: OwnerId) -> bool {
+        u32::from(owner.get()) < self.owner_count.load(Ordering::Relaxed)
     }
 
     /// The processor whose caches a request uses: numbers beyond the last wrap around.
@@ -120,10 +145,10 @@ impl FrameTable {
 
     #[inline(always)]
     pub(crate) fn slot(&self, cpu: CpuId, class: Class) -> Option<&AtomicU64> {
-        let slots = self.owners.get(usize::from(class.owner().get()))?.get()?;
-        slots
-            .words
-            .get(usize::from(cpu.get()) * STRIDE + place_of(class))
+        let (owner, cpu) = (usize::from(class.owner().get()), usize::from(cpu.get()));
+        let cell = (owner << self.cells_shift) + cpu / GROUP;
+        let slots = self.owners.get(cell)?.get()?;
+        slots.get(cpu % GROUP * STRIDE + place_of(class))
     }
 
     /// Puts a reservation into the slot; what stood there is given up.
@@ -177,17 +202,15 @@ impl FrameTable {
             .owner_count
             .load(Ordering::Relaxed)
             .min(u32::from(MAX_OWNERS));
-        for owner in 0..owners as usize {
-            let Some(slots) = self.owners[owner].get() else {
-                continue;
-            };
-            for (at, word) in slots.words.iter().enumerate() {
+        let cells = (owners as usize) << self.cells_shift;
+        for (cell, slots) in self.owners[..cells].iter().enumerate() {
+            let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
+            for (at, word) in slots.get().into_iter().flatten().enumerate() {
                 let seen = Slot(word.load(Ordering::SeqCst));
-                if !seen.is_filled() || !of(seen.pageblock()) {
-                    continue;
+                if seen.is_filled() && of(seen.pageblock()) {
+                    let cpu = CpuId::new((group * GROUP + at / STRIDE) as u16);
+                    self.drain_slot(cpu, class_at(OwnerId::new(owner as u16), at % STRIDE));
                 }
-                let (cpu, class) = slot_place(OwnerId::new(owner as u16), at);
-                self.drain_slot(cpu, class);
             }
         }
     }
@@ -203,6 +226,11 @@ impl FrameTable {
         }
     }
 
+    /// Gives up all reservations in a zone: see [`FrameTable::drain`].
+    pub fn drain_zone(&self, zone: ZoneId) {
+        self.drain_where(|pageblock| self.zone_of(pageblock) == Some(zone));
+    }
+
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
     /// nobody makes a new one meanwhile.
     pub fn drain(&self) {
@@ -214,18 +242,13 @@ impl FrameTable {
 #[cfg(not(loom))]
 #[inline(always)]
 fn place_of(class: Class) -> usize {
-    (class.migrate_type() as usize) * (MAX_ORDER as usize + 1) + usize::from(class.order().get())
+    class.bits() as usize % STRIDE
 }
 
-/// The reverse, for a word of an owner.
+/// The reverse, for an owner.
 #[cfg(not(loom))]
-fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
-    let (cpu, at) = (at / STRIDE, at % STRIDE);
-    let orders = MAX_ORDER as usize + 1;
-    let class = Class::from_bits(
-        (at % orders) as u32 | ((at / orders) as u32) << 4 | u32::from(owner.get()) << 6,
-    );
-    (CpuId::new(cpu as u16), class)
+fn class_at(owner: OwnerId, at: usize) -> Class {
+    Class::from_bits(at as u32 | u32::from(owner.get()) << 6)
 }
 
 #[cfg(loom)]
@@ -239,9 +262,8 @@ fn place_of(class: Class) -> usize {
 }
 
 #[cfg(loom)]
-fn slot_place(owner: OwnerId, at: usize) -> (CpuId, Class) {
-    let order = [0, 3, 7, MAX_ORDER][at % STRIDE];
+fn class_at(owner: OwnerId, at: usize) -> Class {
+    let order = [0, 3, 7, MAX_ORDER][at];
     let movable = crate::MigrateType::Movable as u32;
-    let class = Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6);
-    (CpuId::new((at / STRIDE) as u16), class)
+    Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6)
 }

@@ -87,6 +87,17 @@ pub(crate) fn zeroed_words(count: usize) -> Result<Box<[AtomicU64]>, NoTableMemo
     Ok((0..count).map(|_| AtomicU64::new(0)).collect())
 }
 
+/// The same with a length known to the compiler.
+#[cfg(not(loom))]
+pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTableMemory> {
+    bytemuck::allocation::try_zeroed_box().map_err(|()| NoTableMemory)
+}
+
+#[cfg(loom)]
+pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTableMemory> {
+    Ok(Box::new(core::array::from_fn(|_| AtomicU64::new(0))))
+}
+
 /// Orders an earlier read-modify-write before a later load, on both sides of a handshake.
 #[inline(always)]
 pub(crate) fn handshake() {

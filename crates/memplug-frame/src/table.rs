@@ -1,13 +1,15 @@
 //! Where the metadata of every pageblock lies.
 //!
-//! The address space is cut into pageblocks (512 pages), *areas* (up to 64 pageblocks, never
-//! more than a memory block, so that an area belongs to one zone) and *chunks* (the piece of
-//! metadata that is allocated at once). A chunk is a zeroed allocation that is published once
-//! and kept: a thread may look at the words of a block that has gone, and finds nothing to
-//! claim there. Zero means "not online", so adding memory touches nothing but a few area words.
+//! The address space is cut into pageblocks (512 pages) and *areas* (up to 64 pageblocks, never
+//! more than a memory block, so that an area belongs to one zone). Their words lie in *chunks*
+//! of fixed size, so that one pointer leads from the directory to a word. A chunk is a zeroed
+//! allocation that is published once and kept: a thread may look at the words of a block that
+//! has gone, and finds nothing to claim there. Zero means "not online", so adding memory
+//! touches nothing but a few area words.
 //!
-//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 24 bytes. That is 0.1418
-//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]).
+//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 24 bytes. That is 0.1414
+//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]). A chunk is 295
+//! KiB for 8 GiB of 4 KiB pages, touched as its memory is used.
 //!
 //! | area word | a set bit says of its pageblock |
 //! |---|---|
@@ -16,7 +18,7 @@
 //! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes on line |
 
 use crate::rows::ROWS;
-use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_words};
+use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_array};
 use crate::{TableError, ZoneId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -32,21 +34,20 @@ const ZONE: usize = 2;
 const AREA_WORDS: usize = 3;
 /// In place of a zone: the other words of the area are about to be set.
 const COMING: u64 = u64::MAX;
-/// Pageblocks a chunk describes at the most: 8 GiB of 4 KiB pages.
-const CHUNK_SHIFT_MAX: u32 = 12;
+/// A chunk describes 2 to this pageblocks: 8 GiB of 4 KiB pages. Under loom every word is dear.
+const CHUNK_SHIFT: u32 = if cfg!(loom) { 2 } else { 12 };
+/// Areas whose words lie together.
+const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
+/// The page bits of a chunk, with room to start them at a cache line, and then the tags.
+const TAGS_AT: usize = (ROWS << CHUNK_SHIFT) + ROWS - 1;
 
-struct Chunk {
-    rows: Box<[AtomicU64]>,
-    /// First word that starts a cache line.
-    rows_at: usize,
-    tags: Box<[AtomicU64]>,
-    areas: Box<[AtomicU64]>,
-}
+type Chunk = [AtomicU64; TAGS_AT + (1 << CHUNK_SHIFT)];
+type AreaChunk = [AtomicU64; CHUNK_AREAS * AREA_WORDS];
 
 /// The directory of all pageblock metadata.
 pub(crate) struct Directory {
     chunks: Box<[OnceBox<Chunk>]>,
-    chunk_shift: u32,
+    areas: Box<[OnceBox<AreaChunk>]>,
     area_shift: u32,
     pageblocks: u64,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Directory {
 /// The words of one pageblock.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
-    pub(crate) rows: &'a [AtomicU64],
+    pub(crate) rows: &'a [AtomicU64; ROWS],
     pub(crate) tag: &'a AtomicU64,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Block<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Area<'a> {
     pub(crate) number: u64,
-    words: &'a [AtomicU64],
+    words: &'a [AtomicU64; AREA_WORDS],
 }
 
 impl Area<'_> {
@@ -104,19 +105,9 @@ impl Directory {
             .trailing_zeros()
             .min(area_pageblocks.max(1).ilog2())
             .min(6);
-        let chunk_shift = pageblocks
-            .next_power_of_two()
-            .trailing_zeros()
-            .clamp(area_shift, CHUNK_SHIFT_MAX);
-        let chunks = pageblocks.div_ceil(1 << chunk_shift);
-        let mut directory = Vec::new();
-        directory
-            .try_reserve_exact(chunks as usize)
-            .map_err(|_| TableError::NoMemory)?;
-        directory.resize_with(chunks as usize, OnceBox::new);
         Ok(Self {
-            chunks: directory.into(),
-            chunk_shift,
+            chunks: empty_cells(pageblocks.div_ceil(1 << CHUNK_SHIFT))?,
+            areas: empty_cells((pageblocks >> area_shift).div_ceil(CHUNK_AREAS as u64))?,
             area_shift,
             pageblocks,
         })
@@ -139,69 +130,52 @@ impl Directory {
                 limit: self.limit(),
             });
         }
-        let first = range.start().get() >> PAGEBLOCK_ORDER >> self.chunk_shift;
-        let last = range
-            .end()
-            .get()
-            .div_ceil(1 << PAGEBLOCK_ORDER)
-            .div_ceil(1 << self.chunk_shift);
-        for chunk in &self.chunks[first as usize..last as usize] {
-            chunk
-                .get_or_try_init(|| self.new_chunk())
-                .map_err(|_| TableError::NoMemory)?;
+        let of = Self::pageblocks_in(range);
+        if of.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn new_chunk(&self) -> Result<Box<Chunk>, NoTableMemory> {
-        let pageblocks = 1usize << self.chunk_shift;
-        let rows = zeroed_words(pageblocks * ROWS + ROWS - 1)?;
-        // One pageblock, one cache line: two processors then never share a line of page bits.
-        #[cfg(not(loom))]
-        let rows_at = rows.as_ptr().align_offset(64).min(ROWS - 1);
-        #[cfg(loom)]
-        let rows_at = 0;
-        Ok(Box::new(Chunk {
-            rows,
-            rows_at,
-            tags: zeroed_words(pageblocks)?,
-            areas: zeroed_words((pageblocks >> self.area_shift) * AREA_WORDS)?,
-        }))
-    }
-
-    #[inline(always)]
-    fn chunk(&self, pageblock: Pageblock) -> Option<(&Chunk, usize)> {
-        let chunk = self
-            .chunks
-            .get((pageblock >> self.chunk_shift) as usize)?
-            .get()?;
-        Some((chunk, (pageblock & ((1 << self.chunk_shift) - 1)) as usize))
+        ensure_cells(&self.chunks, of.start, of.end, 1 << CHUNK_SHIFT)?;
+        let areas = (
+            of.start >> self.area_shift,
+            ((of.end - 1) >> self.area_shift) + 1,
+        );
+        ensure_cells(&self.areas, areas.0, areas.1, CHUNK_AREAS as u64)
     }
 
     /// The words of a pageblock, if its metadata exists.
     #[inline(always)]
     pub(crate) fn block(&self, pageblock: Pageblock) -> Option<Block<'_>> {
-        let (chunk, at) = self.chunk(pageblock)?;
-        let rows = chunk.rows_at + at * ROWS;
+        let chunk = self
+            .chunks
+            .get((pageblock >> CHUNK_SHIFT) as usize)?
+            .get()?;
+        let at = (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize;
+        // One pageblock, one cache line: two processors then never share a line of page bits.
+        #[cfg(not(loom))]
+        let pad = (chunk.as_ptr() as usize).wrapping_neg() / 8 % ROWS;
+        #[cfg(loom)]
+        let pad = 0;
         Some(Block {
-            rows: &chunk.rows[rows..rows + ROWS],
-            tag: &chunk.tags[at],
+            rows: chunk[pad + at * ROWS..].first_chunk()?,
+            tag: &chunk[TAGS_AT + at],
         })
     }
 
     /// The area of a pageblock, and the bit of the pageblock in its words.
+    #[inline]
     pub(crate) fn area_of(&self, pageblock: Pageblock) -> Option<(Area<'_>, u64)> {
         let area = self.area(pageblock >> self.area_shift)?;
         Some((area, 1 << (pageblock & ((1 << self.area_shift) - 1))))
     }
 
     /// An area by its number.
+    #[inline]
     pub(crate) fn area(&self, number: u64) -> Option<Area<'_>> {
-        let (chunk, at) = self.chunk(number << self.area_shift)?;
-        let at = (at >> self.area_shift) * AREA_WORDS;
+        let chunk = self.areas.get(number as usize / CHUNK_AREAS)?.get()?;
+        let at = number as usize % CHUNK_AREAS;
         Some(Area {
             number,
-            words: &chunk.areas[at..at + AREA_WORDS],
+            words: chunk[at * AREA_WORDS..].first_chunk()?,
         })
     }
 
@@ -214,6 +188,11 @@ impl Directory {
         }
     }
 
+    /// Pageblocks of an area.
+    pub(crate) fn area_pageblocks(&self) -> u64 {
+        1 << self.area_shift
+    }
+
     /// First pageblock of an area.
     pub(crate) fn first_in(&self, area: u64) -> Pageblock {
         area << self.area_shift
@@ -223,6 +202,12 @@ impl Directory {
     pub(crate) fn areas_in(&self, range: PfnRange) -> core::ops::Range<u64> {
         let shift = u32::from(PAGEBLOCK_ORDER) + self.area_shift;
         range.start().get() >> shift..range.end().get() >> shift
+    }
+
+    /// The areas that a range touches, as far as they can be described.
+    pub(crate) fn areas_of(&self, range: PfnRange) -> core::ops::Range<u64> {
+        let of = self.described(range);
+        of.start >> self.area_shift..of.end.div_ceil(1 << self.area_shift)
     }
 
     pub(crate) fn pageblocks_in(range: PfnRange) -> core::ops::Range<Pageblock> {
@@ -240,6 +225,29 @@ impl Directory {
         let words = ROWS as f64 + 1.0 + AREA_WORDS as f64 / (1u64 << self.area_shift) as f64;
         words * 8.0 / (1u64 << PAGEBLOCK_ORDER) as f64
     }
+}
+
+fn empty_cells<T>(count: u64) -> Result<Box<[OnceBox<T>]>, TableError> {
+    let mut cells = Vec::new();
+    cells
+        .try_reserve_exact(count as usize)
+        .map_err(|_| TableError::NoMemory)?;
+    cells.resize_with(count as usize, OnceBox::new);
+    Ok(cells.into())
+}
+
+/// Fills the cells that describe `start..end`, `each` of them a cell.
+fn ensure_cells<const N: usize>(
+    cells: &[OnceBox<[AtomicU64; N]>],
+    start: u64,
+    end: u64,
+    each: u64,
+) -> Result<(), TableError> {
+    for cell in &cells[(start / each) as usize..end.div_ceil(each) as usize] {
+        cell.get_or_try_init(zeroed_array)
+            .map_err(|NoTableMemory| TableError::NoMemory)?;
+    }
+    Ok(())
 }
 
 /// The pageblock a frame lies in, and its page there.

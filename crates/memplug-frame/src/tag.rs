@@ -16,7 +16,7 @@
 //! frame at 8 bytes a pageblock. Invariant I-FRAME-1: a thread that claimed a frame under a tag
 //! gives it back unless the tag still reads the same afterwards.
 
-use memplug_units::{CpuId, Order, OwnerId};
+use memplug_units::{CpuId, Order, OwnerId, PAGEBLOCK_ORDER};
 
 /// How the pages of an allocation may be treated when their block is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +163,11 @@ impl Tag {
     pub(crate) const fn is_held(self) -> bool {
         self.0 & (CPU_BITS << CPU_SHIFT | ISOLATED | BUSY) != 0
     }
+    /// Kind none, not isolated and not busy.
+    #[inline(always)]
+    pub(crate) const fn is_none_and_free(self) -> bool {
+        self.0 & (KIND_BITS | ISOLATED | BUSY) == 0
+    }
     pub(crate) const fn busy(self) -> Self {
         Self(self.0 | BUSY)
     }
@@ -185,17 +190,18 @@ impl Tag {
         Self(self.0 & !KIND_BITS | kind as u64)
     }
 
-    /// Bits that a free by (`owner`, `order`) must find for the fast path: kind uniform, the
-    /// order and the owner. The migrate type is not the freer's to know.
-    pub(crate) const FREE_MASK: u64 = KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT);
-    pub(crate) const fn free_match(owner: OwnerId, order: Order) -> u64 {
-        Self::new(
-            Kind::Uniform,
-            Class::new(owner, MigrateType::Unmovable, order),
-            None,
-            0,
-        )
-        .0
+    /// Whether what `owner` got with this order lies here: kind uniform or, from order 9 on,
+    /// huge, and the right order and owner. The migrate type is not the freer's to know.
+    #[inline(always)]
+    pub(crate) const fn is_freed_by(self, owner: OwnerId, order: Order) -> bool {
+        let kind = if order.get() >= PAGEBLOCK_ORDER {
+            Kind::Huge
+        } else {
+            Kind::Uniform
+        };
+        let class = Class::new(owner, MigrateType::Unmovable, order);
+        let mask = KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT);
+        self.0 & mask == Self::new(kind, class, None, 0).0
     }
 }
 
@@ -223,8 +229,12 @@ mod tests {
             let isolated = tag.isolated();
             prop_assert!(isolated.is_isolated() && !isolated.is_reserved());
             prop_assert_eq!(isolated.not_isolated(), tag.unreserved());
-            prop_assert_eq!(tag.with_kind(Kind::Uniform).0 & Tag::FREE_MASK,
-                Tag::free_match(OwnerId::new(owner), order));
+            let kind = if order >= Order::PAGEBLOCK { Kind::Huge } else { Kind::Uniform };
+            let tag = tag.with_kind(kind);
+            prop_assert!(tag.is_freed_by(OwnerId::new(owner), order));
+            prop_assert!(!tag.is_freed_by(OwnerId::new(owner ^ 1), order));
+            let other = Order::new((order.get() + 1) % 11).expect("at most 10");
+            prop_assert!(!tag.is_freed_by(OwnerId::new(owner), other));
         }
     }
 }

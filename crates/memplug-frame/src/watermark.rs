@@ -1,20 +1,30 @@
 //! Watermarks: when a zone is short, and what then.
 //!
-//! Free pages are not counted on the fast path. Far above the high watermark nothing is done:
-//! the wholly free pageblocks alone show that there is enough. Near it the zone turns
-//! *careful*: reservations are taken away and pages are handed out one by one. They are added
-//! up in `taken`; a count of the free pages, from the bits, says up to what sum (`allowed`) no
-//! watermark is passed, and is repeated when that is reached. A sum that only grows makes a
-//! late result of an old count harmless. Requests in flight between gate and claim are not seen
-//! by a count, so `min` can be undershot by one chunk a thread, not more.
+//! Free pages are not counted on the fast path. As long as there is plenty, a processor asks
+//! once for an area (the bits of the wholly free pageblocks show what there is) and may take all
+//! that the area has: a *grant*. With less, it is allowed so many pageblocks at a time, at the
+//! most half of what is to spare for all processors together: an *allowance*. Both hold for one
+//! epoch of the zone; a new epoch begins whenever free pages become fewer other than by being
+//! handed out, and whenever the zone falls into the next of these states.
+//!
+//! Near the high watermark the zone turns *careful*: reservations are taken away and pages are
+//! handed out one by one. They are added up in `taken`; a count of the free pages, from the
+//! bits, says up to what sum (`allowed`) no watermark is passed, and is repeated when that is
+//! reached. A sum that only grows makes a late result of an old count harmless. Requests in
+//! flight between gate and claim are not seen by a count, so `min` can be undershot by one chunk
+//! a thread, not more. Isolation begins a new epoch and makes `allowed` void too; reservations
+//! made before are given up when it is done ([`FrameTable::isolated`]).
 
 use crate::sync::{Ordering, handshake};
-use crate::{Class, FrameTable, Reserves, Watermarks, ZoneId};
-use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES, PageCount};
+use crate::zone::{ZoneFrames, ZoneMap};
+use crate::{Class, FrameTable, Request, Reserves, Watermarks, ZoneId};
+use memplug_units::{CpuId, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, PageCount, PfnRange};
 
 /// Whether and how a zone serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
+    /// With reservations; a processor may take all of the next area it chooses, in this epoch.
+    Plenty(u64),
     /// With reservations.
     Open,
     /// One by one.
@@ -26,12 +36,18 @@ pub(crate) enum Gate {
 impl FrameTable {
     /// Sets the watermarks of a zone. All zero, the default, turns them off.
     pub fn set_watermarks(&self, zone: ZoneId, marks: Watermarks) {
+        if self.watermarks(zone) == marks {
+            return;
+        }
         if let Some(zone) = self.zone(zone) {
             zone.min.store(marks.min.get(), Ordering::Relaxed);
             zone.low.store(marks.low.get(), Ordering::Relaxed);
             zone.high.store(marks.high.get(), Ordering::Relaxed);
+            let highest = marks.min.max(marks.low).max(marks.high);
+            zone.highest.store(highest.get(), Ordering::Relaxed);
             // The next request finds out anew whether the zone is short.
             zone.careful.store(0, Ordering::SeqCst);
+            zone.fewer_free();
             if marks == Watermarks::default() {
                 zone.pressed.store(0, Ordering::Relaxed);
             }
@@ -69,36 +85,117 @@ impl FrameTable {
         free
     }
 
-    pub(crate) fn gate(&self, zone: ZoneId, order: Order, reserves: Reserves) -> Gate {
+    /// To be called when pageblocks of the range have been isolated: what processors have
+    /// reserved in its zones was reserved when more was free. They give it up where the wholly
+    /// free pageblocks do not show that there still is enough.
+    pub fn isolated(&self, range: PfnRange) {
+        let mut last = None;
+        for number in self.directory.areas_of(range) {
+            let Some(zone) = self.directory.area(number).and_then(|area| area.zone()) else {
+                continue;
+            };
+            if last.replace(zone) == Some(zone) {
+                continue;
+            }
+            let Some((frames, map)) = self.zone(zone).and_then(|f| Some((f, f.map()?))) else {
+                continue;
+            };
+            let highest = frames.highest.load(Ordering::Relaxed);
+            let keep = highest / PAGEBLOCK_PAGES + 1 + u64::from(self.cpus());
+            if highest != 0 && self.whole_pageblocks(map, keep) < keep {
+                self.drain_zone(zone);
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn gate(&self, cpu: CpuId, request: &Request<'_>, zone: ZoneId) -> Gate {
         let Some(frames) = self.zone(zone) else {
             return Gate::Closed;
         };
-        let Watermarks { min, low, high } = self.watermarks(zone);
-        let high = high.max(low).max(min).get();
+        let high = frames.highest.load(Ordering::Relaxed);
         if high == 0 {
             return Gate::Open;
         }
-        let whole = frames.whole_blocks.load(Ordering::Relaxed).max(0) as u64;
-        let slack = u64::from(self.cpus()) + 1;
-        if whole > slack && (whole - slack) * PAGEBLOCK_PAGES > high {
-            if frames.careful.swap(0, Ordering::SeqCst) != 0 {
-                frames.pressed.store(0, Ordering::Relaxed);
-            }
+        let Some(map) = frames.map() else {
+            return Gate::Closed;
+        };
+        let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
+        // Before the look: what comes of it is void if a new epoch begins meanwhile.
+        let epoch = frames.epoch.load(Ordering::SeqCst);
+        if map.line(cpu).spend(pageblocks, epoch) {
             return Gate::Open;
         }
-        if frames.careful.swap(1, Ordering::SeqCst) == 0 {
-            let taken = frames.taken.load(Ordering::SeqCst);
-            frames.allowed.store(taken, Ordering::SeqCst);
-            handshake();
-            self.drain_where(|pageblock| self.zone_of(pageblock) == Some(zone));
+        self.gate_by_look(cpu, request, zone, map, epoch)
+    }
+
+    /// Looks whether the wholly free pageblocks alone are enough.
+    #[cold]
+    fn gate_by_look(
+        &self,
+        cpu: CpuId,
+        request: &Request<'_>,
+        zone: ZoneId,
+        map: &ZoneMap,
+        epoch: u64,
+    ) -> Gate {
+        let Some(frames) = self.zone(zone) else {
+            return Gate::Closed;
+        };
+        let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
+        let cpus = u64::from(self.cpus());
+        let keep = frames.highest.load(Ordering::Relaxed) / PAGEBLOCK_PAGES + 1 + cpus;
+        // An area in the hands of each processor, and as much again for their allowances.
+        let plenty = 2 * cpus * self.directory.area_pageblocks();
+        let spare = self
+            .whole_pageblocks(map, keep + plenty)
+            .saturating_sub(keep);
+        let share = spare / (2 * cpus);
+        if spare < plenty && frames.plenty.swap(0, Ordering::SeqCst) != 0 {
+            frames.new_epoch();
         }
-        let pages = order.pages().get();
+        if share < pageblocks {
+            return self.gate_one_by_one(request, zone, frames);
+        }
+        if frames.careful.load(Ordering::SeqCst) != 0 {
+            frames.careful.store(0, Ordering::SeqCst);
+            frames.pressed.store(0, Ordering::Relaxed);
+        }
+        if spare < plenty {
+            map.line(cpu).allow(share - pageblocks, epoch);
+            return Gate::Open;
+        }
+        if frames.plenty.load(Ordering::SeqCst) == 0 {
+            frames.plenty.store(1, Ordering::SeqCst);
+        }
+        Gate::Plenty(epoch)
+    }
+
+    fn gate_one_by_one(&self, request: &Request<'_>, zone: ZoneId, frames: &ZoneFrames) -> Gate {
+        if frames.careful.swap(1, Ordering::SeqCst) == 0 {
+            frames.new_epoch();
+            handshake();
+            self.drain_zone(zone);
+        }
+        let pages = request.class.order().pages().get();
         let allowed = frames.allowed.load(Ordering::SeqCst);
         let taken = frames.taken.fetch_add(pages, Ordering::SeqCst) + pages;
-        if reserves == Reserves::Use || taken <= allowed {
+        if request.reserves == Reserves::Use || taken <= allowed {
             return Gate::Careful;
         }
         self.gate_by_count(zone, pages, allowed)
+    }
+
+    /// Wholly free pageblocks of a zone; stops counting when there are `enough`.
+    fn whole_pageblocks(&self, map: &ZoneMap, enough: u64) -> u64 {
+        let mut count = 0;
+        let stop = map.whole.find(|number| {
+            let area = self.directory.area(number)?;
+            count += u64::from(area.whole().load(Ordering::Relaxed).count_ones());
+            (count >= enough).then_some(())
+        });
+        let _ = stop;
+        count
     }
 
     /// Counts, and says up to what sum pages may be taken from now on. `seen` is what was
@@ -140,5 +237,21 @@ impl FrameTable {
         {
             self.drain_slot(cpu, class);
         }
+    }
+}
+
+impl ZoneFrames {
+    /// Free pages have become fewer, other than by being handed out: what was allowed on an
+    /// earlier look is allowed no more.
+    pub(crate) fn fewer_free(&self) {
+        if self.highest.load(Ordering::Relaxed) != 0 {
+            self.new_epoch();
+        }
+    }
+
+    fn new_epoch(&self) {
+        // What was taken so far is at least this, so the next request counts.
+        self.allowed.store(0, Ordering::SeqCst);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }

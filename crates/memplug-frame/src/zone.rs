@@ -1,17 +1,21 @@
 //! What the allocator keeps for a zone: which areas are in it, where free memory may be found,
-//! and its watermarks.
+//! its watermarks, and a line of its own for each processor.
 //!
-//! Three bitmaps with one bit an area. *present*: the area is online in this zone. *whole* and
-//! *partial*: the area's word of that name is perhaps not zero. The bit is set after the word
-//! became non-zero and cleared only by a searcher that found zero and then looks once more
+//! Three sets of areas. *present*: the area is online in this zone. *whole* and *partial*: the
+//! area's word of that name is perhaps not zero. An area is inserted after its word became
+//! non-zero and removed only by a searcher that found zero and then looks once more
 //! (I-FRAME-3: a non-zero area word has its zone bit set as soon as no one is between the two).
+//!
+//! Processors take wholly free pageblocks from areas of their own as long as there are enough,
+//! so that they do not write the same cache lines.
 //!
 //! The watermarks are numbers only; what is done at them stands in `watermark.rs`.
 
 use crate::TableError;
-use crate::sync::{AtomicI64, AtomicU64, Ordering, handshake, zeroed_words};
+use crate::area_set::AreaSet;
+use crate::sync::{AtomicU64, Ordering};
 use alloc::boxed::Box;
-use memplug_units::PageCount;
+use memplug_units::{CpuId, PageCount};
 use once_cell::race::OnceBox;
 
 /// A zone of the machine: node times zones-a-node plus the zone's place in its node, as the
@@ -72,87 +76,122 @@ pub struct Watermarks {
     pub high: PageCount,
 }
 
-/// A bitmap with a lower bound of where bits may be.
-pub(crate) struct AreaSet {
-    words: Box<[AtomicU64]>,
-    hint: AtomicU64,
-}
-
-impl AreaSet {
-    fn new(areas: u64) -> Result<Self, TableError> {
-        let words = zeroed_words(areas.div_ceil(64) as usize).map_err(|_| TableError::NoMemory)?;
-        Ok(Self {
-            words,
-            hint: AtomicU64::new(0),
-        })
-    }
-
-    pub(crate) fn insert(&self, area: u64) {
-        let (at, bit) = (area / 64, 1 << (area % 64));
-        let word = &self.words[at as usize];
-        handshake();
-        if word.load(Ordering::SeqCst) & bit == 0 {
-            word.fetch_or(bit, Ordering::SeqCst);
-        }
-        if self.hint.load(Ordering::Relaxed) > at {
-            self.hint.fetch_min(at, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes the area out, unless `still` says, looked at afterwards, that it belongs in.
-    pub(crate) fn remove_unless(&self, area: u64, still: impl Fn() -> bool) {
-        let bit = 1 << (area % 64);
-        self.words[(area / 64) as usize].fetch_and(!bit, Ordering::SeqCst);
-        handshake();
-        if still() {
-            self.insert(area);
-        }
-    }
-
-    /// The first `Some` of `visit` over the areas of the set, lowest first from the hint on and
-    /// then those before it.
-    pub(crate) fn find<R>(&self, mut visit: impl FnMut(u64) -> Option<R>) -> Option<R> {
-        let hint = (self.hint.load(Ordering::Relaxed) as usize).min(self.words.len());
-        let behind = (hint..self.words.len()).chain(0..hint);
-        let mut first = None;
-        for at in behind {
-            let mut word = self.words[at].load(Ordering::SeqCst);
-            if word != 0 && first.is_none() && at >= hint {
-                first = Some(at);
-                self.hint.store(at as u64, Ordering::Relaxed);
-            }
-            while word != 0 {
-                let area = at as u64 * 64 + u64::from(word.trailing_zeros());
-                if let Some(found) = visit(area) {
-                    return Some(found);
-                }
-                word &= word - 1;
-            }
-        }
-        None
-    }
-}
-
-/// The bitmaps of a zone, made when it first gets memory.
+/// The sets of a zone, made when it first gets memory.
 pub(crate) struct ZoneMap {
+    lines: Box<[CpuLine]>,
     pub(crate) present: AreaSet,
     pub(crate) whole: AreaSet,
     pub(crate) partial: AreaSet,
 }
 
+/// Areas so far from each other never have words on the same cache line.
+const LINE_AREAS: u64 = 4;
+
+/// What one processor writes in a zone; nobody else's words share its cache lines.
+///
+/// A *grant* lets it take what its area has without asking the watermarks, an *allowance* so
+/// many pageblocks from anywhere (`watermark.rs`). Both hold for one epoch of the zone.
+#[repr(align(128))]
+pub(crate) struct CpuLine {
+    /// 1 + the area it takes wholly free pageblocks from, 0 for none: a hint. Above, the epoch
+    /// of its grant.
+    area: AtomicU64,
+    /// Pageblocks it may still take. Above, the epoch.
+    allowance: AtomicU64,
+    /// The area where it looked for pageblocks with room last: a hint.
+    pub(crate) partial: AtomicU64,
+}
+
+/// The epoch stands above the value.
+const EPOCH_SHIFT: u32 = 32;
+const VALUE: u64 = (1 << EPOCH_SHIFT) - 1;
+
+impl CpuLine {
+    fn new() -> Self {
+        Self {
+            area: AtomicU64::new(0),
+            allowance: AtomicU64::new(0),
+            partial: AtomicU64::new(0),
+        }
+    }
+
+    /// The area it takes from.
+    #[inline]
+    pub(crate) fn area(&self) -> Option<u64> {
+        (self.area.load(Ordering::Relaxed) & VALUE).checked_sub(1)
+    }
+
+    /// The same, if it has a grant of this epoch.
+    #[inline]
+    pub(crate) fn granted(&self, epoch: u64) -> Option<u64> {
+        let word = self.area.load(Ordering::Relaxed);
+        (word >> EPOCH_SHIFT == epoch & VALUE)
+            .then_some(word & VALUE)?
+            .checked_sub(1)
+    }
+
+    /// From now on it takes from this area. Epoch 0 is no grant.
+    pub(crate) fn set_area(&self, area: u64, epoch: u64) {
+        self.area
+            .store((area + 1) | epoch << EPOCH_SHIFT, Ordering::Relaxed);
+    }
+
+    /// Uses up some of the allowance, if there is so much in this epoch.
+    #[inline]
+    pub(crate) fn spend(&self, pageblocks: u64, epoch: u64) -> bool {
+        let left = self.allowance.load(Ordering::Relaxed);
+        left >> EPOCH_SHIFT == epoch & VALUE
+            && left & VALUE >= pageblocks
+            && self
+                .allowance
+                .compare_exchange(
+                    left,
+                    left - pageblocks,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    pub(crate) fn allow(&self, pageblocks: u64, epoch: u64) {
+        self.allowance
+            .store(pageblocks & VALUE | epoch << EPOCH_SHIFT, Ordering::Relaxed);
+    }
+}
+
+impl ZoneMap {
+    /// What the processor (a number that `FrameTable::cpu` gave) writes in the zone.
+    #[inline]
+    pub(crate) fn line(&self, cpu: CpuId) -> &CpuLine {
+        &self.lines[usize::from(cpu.get())]
+    }
+
+    /// Whether another processor takes from this area, or from one whose words are near.
+    pub(crate) fn others_area(&self, cpu: CpuId, area: u64) -> bool {
+        let lines = self.lines.iter().enumerate();
+        lines
+            .filter(|&(other, _)| other != usize::from(cpu.get()))
+            .filter_map(|(_, line)| line.area())
+            .any(|other| other.abs_diff(area) < LINE_AREAS)
+    }
+}
+
 /// One zone.
 pub(crate) struct ZoneFrames {
     map: OnceBox<ZoneMap>,
-    /// Wholly free pageblocks that are not isolated. Changed where a tag says so, not where a
-    /// bit in an area changes: a taker can lose what it took.
-    pub(crate) whole_blocks: AtomicI64,
     pub(crate) min: AtomicU64,
     pub(crate) low: AtomicU64,
     pub(crate) high: AtomicU64,
+    /// The highest of the three, 0 if they are off.
+    pub(crate) highest: AtomicU64,
     /// Pages handed out one by one, ever.
     pub(crate) taken: AtomicU64,
     /// What `taken` may come to before the free pages must be counted again.
     pub(crate) allowed: AtomicU64,
+    /// Grants and allowances of other epochs are void. Starts with 1.
+    pub(crate) epoch: AtomicU64,
+    /// 1 while there is plenty: processors get grants.
+    pub(crate) plenty: AtomicU64,
     /// 1 while pages are handed out one by one, without reservations.
     pub(crate) careful: AtomicU64,
     /// 1 while free pages were last counted below the low watermark.
@@ -163,12 +202,14 @@ impl ZoneFrames {
     pub(crate) fn new() -> Self {
         Self {
             map: OnceBox::new(),
-            whole_blocks: AtomicI64::new(0),
             min: AtomicU64::new(0),
             low: AtomicU64::new(0),
             high: AtomicU64::new(0),
+            highest: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             allowed: AtomicU64::new(0),
+            epoch: AtomicU64::new(1),
+            plenty: AtomicU64::new(0),
             careful: AtomicU64::new(0),
             pressed: AtomicU64::new(0),
         }
@@ -179,9 +220,11 @@ impl ZoneFrames {
         self.map.get()
     }
 
-    pub(crate) fn ensure(&self, areas: u64) -> Result<&ZoneMap, TableError> {
+    pub(crate) fn ensure(&self, areas: u64, cpus: u16) -> Result<&ZoneMap, TableError> {
         self.map.get_or_try_init(|| {
+            let lines = (0..cpus).map(|_| CpuLine::new());
             Ok(Box::new(ZoneMap {
+                lines: lines.collect(),
                 present: AreaSet::new(areas)?,
                 whole: AreaSet::new(areas)?,
                 partial: AreaSet::new(areas)?,

@@ -10,6 +10,8 @@ use crate::error::Errno;
 use alloc::string::String;
 
 const STOP: u32 = 0x8000;
+/// The largest error number there is on Linux.
+const MAX_ERRNO: u16 = 4095;
 
 /// A callback's answer.
 ///
@@ -31,7 +33,8 @@ pub enum Answer {
     Stop,
     /// Refusal without a reason (`EPERM`).
     Bad,
-    /// Refusal, with an error number and a reason that will be shown.
+    /// Refusal, with an error number and a reason that will be shown. A number that is no error
+    /// of Linux (0, or above 4095) is answered as `EPERM`: a refusal never turns into consent.
     Refuse(Errno, String),
     /// A number as a C callback would return it.
     Raw(u32),
@@ -50,7 +53,10 @@ impl Answer {
             Self::Ok => 1,
             Self::Stop => STOP | 1,
             Self::Bad => STOP | 2,
-            Self::Refuse(errno, _) => STOP | (1 + errno.get() as u32),
+            Self::Refuse(errno, _) if matches!(errno.get(), 1..=MAX_ERRNO) => {
+                STOP | (1 + errno.get() as u32)
+            }
+            Self::Refuse(..) => Self::Bad.raw(),
             Self::Raw(raw) => *raw,
         }
     }
@@ -104,6 +110,19 @@ mod tests {
             assert_eq!(answer.raw(), raw);
             assert_eq!(answer.stops(), stops, "{answer:?}");
             assert_eq!(answer.error(), error, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_stays_one_whatever_its_number() {
+        for number in 0..=u16::MAX {
+            let answer = Answer::Refuse(Errno::new(number), String::new());
+            let expected = match number {
+                1..=4095 => Errno::new(number),
+                _ => Errno::EPERM,
+            };
+            assert!(answer.stops(), "{number}");
+            assert_eq!(answer.error(), Some(expected), "{number}");
         }
     }
 }
