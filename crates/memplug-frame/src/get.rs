@@ -19,7 +19,7 @@ use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
 use crate::zone::ZoneMap;
 use crate::{AllocError, FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, Order, Pfn};
+use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES, Pfn};
 
 /// Whether a request may go below the min watermark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,14 +68,37 @@ pub struct Request<'a> {
     pub reserves: Reserves,
 }
 
+/// Free pages that make a pageblock worth a reservation while there are wholly free ones: with
+/// fewer, most requests would have to look for the next.
+const ROOMY: u64 = PAGEBLOCK_PAGES / 8;
+
 impl FrameTable {
     /// The fast path: a chunk from the processor's reservation, if it has one that fits.
-    #[inline]
+    #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        let order = class.order();
-        if order.get() > ROW_ORDER {
+        if !class.is_single() {
+            return self.get_cached_chunk(cpu, class, key);
+        }
+        self.get_from_slot(cpu, class, key, rows::claim_bit)
+    }
+
+    #[inline(never)]
+    fn get_cached_chunk(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        let order = class.order().get();
+        if order > ROW_ORDER {
             return None;
         }
+        self.get_from_slot(cpu, class, key, |row| rows::claim_in_row(row, order))
+    }
+
+    #[inline(always)]
+    fn get_from_slot(
+        &self,
+        cpu: CpuId,
+        class: Class,
+        key: RequestKey,
+        claim: impl Fn(&AtomicU64) -> Option<u32>,
+    ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
         // Relaxed: a stale slot is caught by the look at the tag in `confirm`.
         let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
@@ -84,12 +107,9 @@ impl FrameTable {
         }
         let block = self.directory.block(slot.pageblock())?;
         let row = slot.row();
-        let bit = match order {
-            Order::ZERO => rows::claim_bit(&block.rows[row])?,
-            _ => rows::claim_in_row(&block.rows[row], order.get())?,
-        };
+        let bit = claim(&block.rows[row])?;
         let pfn = join(slot.pageblock(), row * 64 + bit as usize);
-        self.confirm(block.tag, slot.tag(class, cpu), pfn, order)
+        self.confirm(block.tag, slot.tag(class, cpu), pfn, class.order())
     }
 
     /// A chunk for the request, from wherever it allows.
@@ -235,7 +255,8 @@ impl FrameTable {
         self.get_mixed(zone, map, class)
     }
 
-    /// Reserves a pageblock with room: one that serves the class already, else a whole one.
+    /// Reserves a pageblock with room: one that serves the class already and has enough of it to
+    /// be worth the while, else a whole one, else any of the class.
     fn reserve(
         &self,
         zone: ZoneId,
@@ -245,11 +266,14 @@ impl FrameTable {
         gate: Gate,
     ) -> Option<Slot> {
         let (class, key) = (request.class, request.key);
-        let of_class = |pageblock, tag: Tag| {
+        let reserve_it = |pageblock, tag: Tag, room: u64| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
             }
             let block = self.directory.block(pageblock)?;
+            if rows::used(block.rows) + room > PAGEBLOCK_PAGES {
+                return None;
+            }
             self.clear_partial(pageblock);
             let reserved = tag.reserved_by(cpu);
             let taken =
@@ -262,13 +286,16 @@ impl FrameTable {
             }
             Some(Slot::new(key, tag.generation(), 0, pageblock))
         };
-        self.find_partial_near(zone, map, cpu, of_class)
+        let roomy = |pageblock, tag| reserve_it(pageblock, tag, ROOMY);
+        self.find_partial_near(zone, map, cpu, roomy)
             .or_else(|| {
                 let make = |generation| Tag::new(Kind::Uniform, class, Some(cpu), generation);
                 let (pageblock, tag) = self.take_whole(zone, map, cpu, gate, make)?;
                 Some(Slot::new(key, tag.generation(), 0, pageblock))
             })
-            .or_else(|| self.find_partial(zone, map, of_class))
+            .or_else(|| {
+                self.find_partial(zone, map, |pageblock, tag| reserve_it(pageblock, tag, 1))
+            })
     }
 
     /// One chunk without a reservation, for zones near their watermarks.

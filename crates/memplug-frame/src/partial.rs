@@ -3,7 +3,9 @@
 //! The area's word of partial pageblocks is a hint: a set bit is looked at and cleared again if
 //! it is a leftover. Whether the pageblock serves the class that is wanted shows in its tag
 //! only. So that a request does not pass by all pageblocks of all other classes each time, a
-//! processor looks at a few, from where it left off, before it takes a wholly free one.
+//! processor looks at a few before it takes a wholly free one; and so that it does not find
+//! those again that it has just filled, with the one page in them that was freed since, it goes
+//! on from where it found the last (next fit).
 
 use crate::sync::{Ordering, handshake};
 use crate::table::Pageblock;
@@ -13,14 +15,14 @@ use crate::{FrameTable, ZoneId};
 use memplug_units::CpuId;
 
 /// Pageblocks that do not suit looked at before a wholly free one is taken.
-const LOOKS: u32 = 64;
+const LOOKS: u32 = 16;
 
 /// How a search ended without a find.
 enum Stop {
     /// All have been looked at, to the end of the zone.
     End,
-    /// Enough have been looked at; the area where.
-    Enough(u64),
+    /// Enough have been looked at; the pageblock to go on from.
+    Enough(Pageblock),
 }
 
 impl FrameTable {
@@ -46,35 +48,43 @@ impl FrameTable {
         let last = &map.line(cpu).partial;
         let from = last.load(Ordering::Relaxed);
         let mut looks = LOOKS;
+        let mut next = 0;
+        let mut found = None;
         for start in [from, 0] {
-            match self.search_partial(zone, map, start, &mut looks, &mut visit) {
-                Ok(found) => return Some(found),
-                Err(Stop::Enough(area)) => {
-                    last.store(area, Ordering::Relaxed);
-                    return None;
-                }
-                Err(Stop::End) if start == 0 => break,
-                Err(Stop::End) => {}
+            let seen = self.search_partial(zone, map, start, &mut looks, |pageblock, tag| {
+                next = pageblock + 1;
+                visit(pageblock, tag)
+            });
+            match seen {
+                Ok(what) => found = Some(what),
+                Err(Stop::Enough(at)) => next = at,
+                Err(Stop::End) if start > 0 => continue,
+                Err(Stop::End) => next = 0,
             }
+            break;
         }
-        last.store(0, Ordering::Relaxed);
-        None
+        last.store(next, Ordering::Relaxed);
+        found
     }
 
     fn search_partial<R>(
         &self,
         zone: ZoneId,
         map: &ZoneMap,
-        from: u64,
+        from: Pageblock,
         looks: &mut u32,
         mut visit: impl FnMut(Pageblock, Tag) -> Option<R>,
     ) -> Result<R, Stop> {
-        let found = map.partial.find_from(from, |number| {
+        let first = self.directory.area_number(from);
+        let found = map.partial.find_from(first, |number| {
             let area = self.directory.area(number)?;
             let mut word = area.partial().load(Ordering::SeqCst);
             if word == 0 {
                 let still = || area.partial().load(Ordering::SeqCst) != 0;
                 map.partial.remove_unless(number, still);
+            }
+            if number == first {
+                word &= u64::MAX << (from - self.directory.first_in(number));
             }
             while word != 0 {
                 let pageblock = self.directory.first_in(number) + u64::from(word.trailing_zeros());
@@ -99,7 +109,7 @@ impl FrameTable {
                 }
                 *looks -= 1;
                 if *looks == 0 {
-                    return Some(Err(Stop::Enough(number + 1)));
+                    return Some(Err(Stop::Enough(pageblock + 1)));
                 }
             }
             None

@@ -66,7 +66,7 @@ pub(crate) fn claim_bit(word: &AtomicU64) -> Option<u32> {
 }
 
 /// Claims one run of `order` (at most 6) in the word; returns its first bit.
-#[inline(never)] // its many registers would burden the fast path of order 0
+#[inline]
 pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     loop {

@@ -139,8 +139,13 @@ impl FrameTable {
         if cpu.get() < self.cpus {
             cpu
         } else {
-            CpuId::new(cpu.get() % self.cpus)
+            self.other_cpu(cpu)
         }
+    }
+
+    #[cold]
+    fn other_cpu(&self, cpu: CpuId) -> CpuId {
+        CpuId::new(cpu.get() % self.cpus)
     }
 
     #[inline(always)]

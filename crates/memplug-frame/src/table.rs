@@ -193,6 +193,11 @@ impl Directory {
         1 << self.area_shift
     }
 
+    /// The area of a pageblock.
+    pub(crate) fn area_number(&self, pageblock: Pageblock) -> u64 {
+        pageblock >> self.area_shift
+    }
+
     /// First pageblock of an area.
     pub(crate) fn first_in(&self, area: u64) -> Pageblock {
         area << self.area_shift

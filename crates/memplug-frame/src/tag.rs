@@ -72,7 +72,13 @@ impl Class {
     pub const fn migrate_type(self) -> MigrateType {
         MigrateType::from_bits((self.0 >> 4) as u64)
     }
+    /// Whether the order is 0.
+    #[inline(always)]
+    pub(crate) const fn is_single(self) -> bool {
+        self.0 & 15 == 0
+    }
     /// Their order.
+    #[inline(always)]
     pub const fn order(self) -> Order {
         match Order::new((self.0 & 15) as u8) {
             Ok(order) => order,

@@ -145,7 +145,7 @@ impl FrameTable {
     }
 
     /// Clears the bits that `choose` picks in some area's word of wholly free pageblocks;
-    /// returns the pageblock of the lowest. From the processor's own area, else from the lowest
+    /// returns the pageblock of the lowest. From the processor's own area, else from the next
     /// that no other takes from, else from any.
     #[inline]
     fn take_bits(
@@ -169,16 +169,19 @@ impl FrameTable {
             }
             return Some(pageblock);
         }
-        [false, true].into_iter().find_map(|shared| {
-            map.whole.find(|number| {
-                if !shared && map.others_area(cpu, number) {
-                    return None;
-                }
-                let taken = self.take_bits_in(zone, map, number, &choose)?;
-                line.set_area(number, epoch);
-                Some(taken)
+        let after = line.area().map_or(0, |area| area + 1);
+        [(after, false), (0, false), (0, true)]
+            .into_iter()
+            .find_map(|(from, shared)| {
+                map.whole.find_from(from, |number| {
+                    if !shared && map.others_area(cpu, number) {
+                        return None;
+                    }
+                    let taken = self.take_bits_in(zone, map, number, &choose)?;
+                    line.set_area(number, epoch);
+                    Some(taken)
+                })
             })
-        })
     }
 
     #[inline]

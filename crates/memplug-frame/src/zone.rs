@@ -98,7 +98,7 @@ pub(crate) struct CpuLine {
     area: AtomicU64,
     /// Pageblocks it may still take. Above, the epoch.
     allowance: AtomicU64,
-    /// The area where it looked for pageblocks with room last: a hint.
+    /// The pageblock after the one where it last found room: a hint.
     pub(crate) partial: AtomicU64,
 }
 
