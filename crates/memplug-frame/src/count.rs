@@ -79,12 +79,8 @@ impl FrameTable {
     pub fn range_counts(&self, range: PfnRange) -> ZoneCounts {
         let mut counts = ZoneCounts::default();
         for pageblock in self.directory.described(range) {
-            let Some((area, bit)) = self.directory.area_of(pageblock) else {
-                continue;
-            };
-            if area.zone().is_some() {
-                let whole = area.whole().load(Ordering::SeqCst) & bit != 0;
-                self.count_pageblock(pageblock, whole, &mut counts);
+            if self.zone_of(pageblock).is_some() {
+                self.count_pageblock(pageblock, &mut counts);
             }
         }
         counts
@@ -94,7 +90,8 @@ impl FrameTable {
         if area.zone().is_none() {
             return;
         }
-        let whole = area.whole().load(Ordering::SeqCst);
+        let first = self.directory.first_in(area.number);
+        let whole = self.whole_in(area);
         let pairs = (whole & whole >> 1 & 0x5555_5555_5555_5555).count_ones();
         let singles = whole.count_ones() - 2 * pairs;
         counts.buddy[10] += u64::from(pairs);
@@ -105,14 +102,13 @@ impl FrameTable {
         );
         let mut others = self.directory.full_area() & !whole;
         while others != 0 {
-            let pageblock =
-                self.directory.first_in(area.number) + u64::from(others.trailing_zeros());
+            let pageblock = first + u64::from(others.trailing_zeros());
             others &= others - 1;
-            self.count_pageblock(pageblock, false, counts);
+            self.count_pageblock(pageblock, counts);
         }
     }
 
-    fn count_pageblock(&self, pageblock: Pageblock, whole: bool, counts: &mut ZoneCounts) {
+    fn count_pageblock(&self, pageblock: Pageblock, counts: &mut ZoneCounts) {
         let Some(block) = self.directory.block(pageblock) else {
             return;
         };
@@ -130,7 +126,7 @@ impl FrameTable {
             ZoneCounts::add(&mut counts.cached, free);
         } else {
             ZoneCounts::add(&mut counts.free, free);
-            if whole || tag.kind() == Kind::None || (used == 0 && free > 0) {
+            if tag.kind() == Kind::None || used == 0 {
                 counts.buddy[9] += 1;
             } else if free > 0 {
                 rows::count_buddies(block.rows, &mut counts.buddy);

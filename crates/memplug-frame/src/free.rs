@@ -152,7 +152,7 @@ impl FrameTable {
         let next = if tag.is_isolated() {
             none.isolated()
         } else {
-            none.busy()
+            none
         };
         if block
             .tag
@@ -163,8 +163,6 @@ impl FrameTable {
         }
         if !tag.is_isolated() {
             self.list_whole(pageblock);
-            // Those who find it busy wait; nobody leaves it to us to look again.
-            block.tag.store(none.0, Ordering::Release);
         }
         true
     }
@@ -175,43 +173,6 @@ impl FrameTable {
             while !self.empty_huge(block, Tag(block.tag.load(Ordering::SeqCst)), pageblock) {
                 relax();
             }
-        }
-    }
-
-    /// Lists the pageblock as wholly free. Its tag must be busy: takers wait for that to end;
-    /// and its generation must be a new one then (see `retag`).
-    #[inline]
-    pub(crate) fn list_whole(&self, pageblock: Pageblock) {
-        let Some((area, bit)) = self.directory.area_of(pageblock) else {
-            return;
-        };
-        // A word that was not zero has its area in the set already (I-FRAME-3).
-        if area.whole().fetch_or(bit, Ordering::SeqCst) != 0 {
-            return;
-        }
-        let zone = area.zone().and_then(|zone| self.zone(zone));
-        if let Some(map) = zone.and_then(|zone| zone.map()) {
-            map.whole.insert(area.number);
-        }
-    }
-
-    /// Lists a free pageblock again that was taken off its list and is not wanted after all.
-    pub(crate) fn give_back(&self, pageblock: Pageblock) {
-        let Some(block) = self.directory.block(pageblock) else {
-            return;
-        };
-        let now = Tag(block.tag.load(Ordering::SeqCst));
-        // If somebody isolated, took or lists it, it is theirs.
-        if now.kind() == Kind::None
-            && !now.is_held()
-            && block
-                .tag
-                .compare_exchange(now.0, now.busy().0, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        {
-            self.list_whole(pageblock);
-            let next = Tag::none(now.generation().wrapping_add(1));
-            block.tag.store(next.0, Ordering::SeqCst);
         }
     }
 
@@ -275,18 +236,17 @@ impl FrameTable {
             .ok()?;
         handshake();
         let empty = rows::all_free(block.rows);
-        if empty {
-            self.clear_partial(pageblock);
-            self.list_whole(pageblock);
+        if !empty {
+            block.tag.store(tag.0, Ordering::SeqCst);
+            handshake();
+            return Some(false);
         }
-        let next = if empty {
-            Tag::none(tag.generation())
-        } else {
-            tag
-        };
-        block.tag.store(next.0, Ordering::SeqCst);
-        handshake();
-        Some(empty)
+        self.clear_partial(pageblock);
+        block
+            .tag
+            .store(Tag::none(tag.generation()).0, Ordering::SeqCst);
+        self.list_whole(pageblock);
+        Some(true)
     }
 }
 

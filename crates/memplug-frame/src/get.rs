@@ -116,6 +116,7 @@ impl FrameTable {
     ///
     /// # Errors
     /// [`AllocError::NoMemory`] if no zone of the request has a free chunk above its watermark.
+    #[inline(never)] // leaves callers of the fast path few registers to save
     pub fn get(&self, cpu: CpuId, request: &Request<'_>) -> Result<Pfn, AllocError> {
         let cpu = self.cpu(cpu);
         let class = request.class;

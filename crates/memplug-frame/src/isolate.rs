@@ -2,9 +2,9 @@
 //!
 //! Isolating sets a flag in the tag. A thread that claims a page meanwhile looks at the tag
 //! after its claim and gives the page back, so once the flag is set nothing new is allocated;
-//! pages freed into the pageblock stay there. A wholly free pageblock is taken off its list
-//! first. I-FRAME-6: an isolated pageblock is on no list, and no allocation in it began after
-//! the call that isolated it returned.
+//! pages freed into the pageblock stay there. Who wants a wholly free pageblock exchanges its
+//! tag, and finds the flag. I-FRAME-6: no allocation in an isolated pageblock began after the
+//! call that isolated it returned.
 //!
 //! The callers' side: one thread at a time brings ranges on and off line. Isolation may be
 //! asked for by several; the second is told.
@@ -13,6 +13,7 @@ use crate::rows;
 use crate::sync::{Ordering, relax};
 use crate::table::{Directory, Pageblock, join, split};
 use crate::tag::{Class, Kind, MigrateType, Tag};
+use crate::whole::retag;
 use crate::{FrameTable, IsolateError, RESERVED, TableError, ZoneId};
 use memplug_units::{Order, Pfn, PfnRange};
 
@@ -70,7 +71,7 @@ impl FrameTable {
                     whole &= !bit;
                 }
             }
-            // Whoever took a pageblock here in an earlier life waits in `retag` meanwhile.
+            // Nobody takes anything here before it has a zone.
             area.set_coming();
             area.whole().store(whole, Ordering::SeqCst);
             area.set_zone(Some(zone));
@@ -95,10 +96,11 @@ impl FrameTable {
         };
         // Busy until the bits are set: as long as it looks empty, anyone may merge it.
         let make = |generation| Tag::new(Kind::Uniform, class, None, generation).busy();
-        let fresh = match self.zone_of(pageblock) {
-            Some(zone) if self.unlist(pageblock) => self.retag(zone, pageblock, make),
-            _ => None,
-        };
+        let fresh = self.directory.area_of(pageblock).and_then(|(area, bit)| {
+            let fresh = retag(area.zone()?, &area, block.tag, make)?;
+            area.whole().fetch_and(!bit, Ordering::SeqCst);
+            Some(fresh)
+        });
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         if tag.kind() != Kind::Uniform || tag.class() != class {
             return;
@@ -125,7 +127,7 @@ impl FrameTable {
     /// [`IsolateError`] if someone else has, or it is not online.
     pub fn isolate(&self, pfn: Pfn) -> Result<(), IsolateError> {
         let (pageblock, _) = split(pfn);
-        let (Some(block), Some((area, _))) = (
+        let (Some(block), Some((area, bit))) = (
             self.directory.block(pageblock),
             self.directory.area_of(pageblock),
         ) else {
@@ -136,7 +138,6 @@ impl FrameTable {
             if tag.is_isolated() {
                 return Err(IsolateError::Isolated { pfn });
             }
-            // Coming: it may have been taken off its list below, in the life that begins.
             if tag.is_busy() || area.is_coming() {
                 relax();
                 continue;
@@ -145,11 +146,6 @@ impl FrameTable {
             let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
                 return Err(IsolateError::NotOnline { pfn });
             };
-            if tag.kind() == Kind::None {
-                // Not listed either: someone is about to give it a tag. The flag, once set,
-                // makes that fail and leaves the pageblock to us.
-                self.unlist(pageblock);
-            }
             let isolated = tag.isolated().0;
             let set =
                 block
@@ -157,18 +153,11 @@ impl FrameTable {
                     .compare_exchange(tag.0, isolated, Ordering::SeqCst, Ordering::Relaxed);
             if set.is_ok() {
                 self.clear_partial(pageblock);
+                area.whole().fetch_and(!bit, Ordering::SeqCst);
                 zone.fewer_free();
                 return Ok(());
             }
         }
-    }
-
-    /// Takes a wholly free pageblock off its list; whether it was there.
-    fn unlist(&self, pageblock: Pageblock) -> bool {
-        let Some((area, bit)) = self.directory.area_of(pageblock) else {
-            return false;
-        };
-        area.whole().fetch_and(!bit, Ordering::SeqCst) & bit != 0
     }
 
     /// Puts an isolated pageblock back into service. Does nothing if it is not isolated.
@@ -186,23 +175,17 @@ impl FrameTable {
                 relax();
                 continue;
             }
-            let empty = tag.kind() == Kind::None;
-            let next = if empty {
-                tag.not_isolated().busy()
-            } else {
-                tag.not_isolated()
-            };
-            let set =
-                block
-                    .tag
-                    .compare_exchange(tag.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
+            let set = block.tag.compare_exchange(
+                tag.0,
+                tag.not_isolated().0,
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            );
             if set.is_err() {
                 continue;
             }
-            if empty {
+            if tag.kind() == Kind::None {
                 self.list_whole(pageblock);
-                let next = Tag::none(tag.generation().wrapping_add(1));
-                block.tag.store(next.0, Ordering::SeqCst);
             } else {
                 self.settle(pageblock);
             }

@@ -13,7 +13,7 @@
 //!
 //! | area word | a set bit says of its pageblock |
 //! |---|---|
-//! | whole | wholly free: whoever clears the bit has the pageblock to itself |
+//! | whole | perhaps wholly free |
 //! | partial | perhaps has free pages and is reserved by nobody |
 //! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes on line |
 
@@ -177,6 +177,15 @@ impl Directory {
             number,
             words: chunk[at * AREA_WORDS..].first_chunk()?,
         })
+    }
+
+    /// The tags of an area's pageblocks. Areas never cross chunks.
+    #[inline]
+    pub(crate) fn tags(&self, area: u64) -> Option<&[AtomicU64]> {
+        let first = area << self.area_shift;
+        let chunk = self.chunks.get((first >> CHUNK_SHIFT) as usize)?.get()?;
+        let at = TAGS_AT + (first & ((1 << CHUNK_SHIFT) - 1)) as usize;
+        chunk.get(at..at + (1 << self.area_shift))
     }
 
     /// All area words with every pageblock of an area set.

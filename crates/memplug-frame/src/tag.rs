@@ -9,7 +9,7 @@
 //! | 9-10 | their migrate type |
 //! | 11-26 | their owner |
 //! | 27-38 | 1 + the processor that has it reserved, 0 if none |
-//! | 39-54 | generation, one up each time the pageblock is taken whole, put back after isolation, or goes |
+//! | 39-54 | generation, one up each time the pageblock is taken whole or goes |
 //!
 //! A *class* is order, migrate type and owner together (bits 5-26). A pageblock serves one
 //! class as long as there is room ([`Kind::Uniform`]); that is how an owner is known for every

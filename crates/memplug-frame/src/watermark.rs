@@ -1,11 +1,13 @@
 //! Watermarks: when a zone is short, and what then.
 //!
-//! Free pages are not counted on the fast path. As long as there is plenty, a processor asks
-//! once for an area (the bits of the wholly free pageblocks show what there is) and may take all
-//! that the area has: a *grant*. With less, it is allowed so many pageblocks at a time, at the
-//! most half of what is to spare for all processors together: an *allowance*. Both hold for one
-//! epoch of the zone; a new epoch begins whenever free pages become fewer other than by being
-//! handed out, and whenever the zone falls into the next of these states.
+//! Free pages are not counted on the fast path. A processor is allowed so many pageblocks at a
+//! time: an *allowance*. The bits of the wholly free pageblocks show what there is; all
+//! allowances together are at the most half of what is to spare, rounded down to a power of two.
+//! When that power, the level, falls, a new *epoch* of the zone begins and all allowances given
+//! before are void. So they never come to more than there is. For order 9 and 10 a processor
+//! pays for a whole area at once, and may then take from it what it has: a *grant*, which costs
+//! nothing to use, also for an epoch. A new epoch begins too whenever free pages become fewer
+//! other than by being handed out.
 //!
 //! Near the high watermark the zone turns *careful*: reservations are taken away and pages are
 //! handed out one by one. They are added up in `taken`; a count of the free pages, from the
@@ -16,15 +18,18 @@
 //! made before are given up when it is done ([`FrameTable::isolated`]).
 
 use crate::sync::{Ordering, handshake};
-use crate::zone::{ZoneFrames, ZoneMap};
+use crate::zone::{CpuLine, ZoneFrames, ZoneMap};
 use crate::{Class, FrameTable, Request, Reserves, Watermarks, ZoneId};
-use memplug_units::{CpuId, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, PageCount, PfnRange};
+use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, PageCount, PfnRange};
+
+/// Pageblocks that one look may allow a processor at the most.
+const ALLOWANCE_MAX: u64 = 1024;
 
 /// Whether and how a zone serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
-    /// With reservations; a processor may take all of the next area it chooses, in this epoch.
-    Plenty(u64),
+    /// With reservations; the processor may take all of the next area it chooses, in this epoch.
+    Area(u64),
     /// With reservations.
     Open,
     /// One by one.
@@ -123,52 +128,49 @@ impl FrameTable {
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
         // Before the look: what comes of it is void if a new epoch begins meanwhile.
         let epoch = frames.epoch.load(Ordering::SeqCst);
-        if map.line(cpu).spend(pageblocks, epoch) {
-            return Gate::Open;
-        }
-        self.gate_by_look(cpu, request, zone, map, epoch)
+        map.line(cpu)
+            .pay(pageblocks, self.area_price(request), epoch)
+            .or_else(|| self.gate_by_look(cpu, request, frames, map))
+            .unwrap_or_else(|| self.gate_one_by_one(request, zone, frames))
     }
 
-    /// Looks whether the wholly free pageblocks alone are enough.
+    /// What a grant costs those who use one.
+    fn area_price(&self, request: &Request<'_>) -> Option<u64> {
+        (request.class.order() >= Order::PAGEBLOCK).then(|| self.directory.area_pageblocks())
+    }
+
+    /// Looks what the processor can be allowed, if anything.
     #[cold]
     fn gate_by_look(
         &self,
         cpu: CpuId,
         request: &Request<'_>,
-        zone: ZoneId,
+        frames: &ZoneFrames,
         map: &ZoneMap,
-        epoch: u64,
-    ) -> Gate {
-        let Some(frames) = self.zone(zone) else {
-            return Gate::Closed;
-        };
+    ) -> Option<Gate> {
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
-        let cpus = u64::from(self.cpus());
-        let keep = frames.highest.load(Ordering::Relaxed) / PAGEBLOCK_PAGES + 1 + cpus;
-        // An area in the hands of each processor, and as much again for their allowances.
-        let plenty = 2 * cpus * self.directory.area_pageblocks();
-        let spare = self
-            .whole_pageblocks(map, keep + plenty)
-            .saturating_sub(keep);
-        let share = spare / (2 * cpus);
-        if spare < plenty && frames.plenty.swap(0, Ordering::SeqCst) != 0 {
-            frames.new_epoch();
-        }
+        let shares = 2 * u64::from(self.cpus());
+        let keep = frames.highest.load(Ordering::Relaxed) / PAGEBLOCK_PAGES + 1 + shares / 2;
+        // Before the look: what comes of it is void if a new epoch begins meanwhile.
+        let mut epoch = frames.epoch.load(Ordering::SeqCst);
+        let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
+        let level = found.checked_sub(keep)?.checked_ilog2()?;
+        let share = (1u64 << level) / shares;
         if share < pageblocks {
-            return self.gate_one_by_one(request, zone, frames);
+            return None;
+        }
+        if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
+            epoch = frames.new_epoch();
         }
         if frames.careful.load(Ordering::SeqCst) != 0 {
             frames.careful.store(0, Ordering::SeqCst);
             frames.pressed.store(0, Ordering::Relaxed);
         }
-        if spare < plenty {
-            map.line(cpu).allow(share - pageblocks, epoch);
-            return Gate::Open;
-        }
-        if frames.plenty.load(Ordering::SeqCst) == 0 {
-            frames.plenty.store(1, Ordering::SeqCst);
-        }
-        Gate::Plenty(epoch)
+        map.line(cpu).allow(share.min(ALLOWANCE_MAX), epoch);
+        map.line(cpu)
+            .pay(pageblocks, self.area_price(request), epoch)
+            // Another thread of the same processor was quicker.
+            .or(Some(Gate::Open))
     }
 
     fn gate_one_by_one(&self, request: &Request<'_>, zone: ZoneId, frames: &ZoneFrames) -> Gate {
@@ -191,7 +193,13 @@ impl FrameTable {
         let mut count = 0;
         let stop = map.whole.find(|number| {
             let area = self.directory.area(number)?;
-            count += u64::from(area.whole().load(Ordering::Relaxed).count_ones());
+            // Elsewhere there are no leftovers.
+            let whole = if map.is_taken_from(number) {
+                self.whole_in(&area)
+            } else {
+                area.whole().load(Ordering::Relaxed)
+            };
+            count += u64::from(whole.count_ones());
             (count >= enough).then_some(())
         });
         let _ = stop;
@@ -249,9 +257,20 @@ impl ZoneFrames {
         }
     }
 
-    fn new_epoch(&self) {
+    fn new_epoch(&self) -> u64 {
         // What was taken so far is at least this, so the next request counts.
         self.allowed.store(0, Ordering::SeqCst);
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.epoch.fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+impl CpuLine {
+    /// Pays for an area, if its price is given and can be paid, or else for some pageblocks.
+    #[inline]
+    fn pay(&self, pageblocks: u64, area: Option<u64>, epoch: u64) -> Option<Gate> {
+        if area.is_some_and(|price| self.spend(price, epoch)) {
+            return Some(Gate::Area(epoch));
+        }
+        self.spend(pageblocks, epoch).then_some(Gate::Open)
     }
 }

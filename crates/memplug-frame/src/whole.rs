@@ -1,16 +1,21 @@
 //! Taking wholly free pageblocks: for chunks of order 9 and 10, and for reservations.
 //!
-//! A pageblock changes hands in two steps: its bit in the area's word of whole ones is cleared,
-//! then its tag is exchanged. Between the two it may be isolated, and then the tag decides. Each
-//! processor takes from an area of its own as long as it has one, so that processors do not
-//! write the same cache lines; how it comes by one and what the watermarks say of it stands in
-//! `zone.rs` and `watermark.rs`.
+//! The tag decides: who exchanges it from "none, not isolated" has the pageblock. The area's
+//! word of whole ones is a hint that leads there. In areas that processors take from it may show
+//! pageblocks that are taken already; a searcher that finds nothing else clears those bits, and
+//! looks once more whether their tags really say so. It always shows every pageblock that is free, as soon as no one is
+//! between freeing and listing it (I-FRAME-4). So a pageblock that is got and put again and
+//! again costs one exchange each time, and its bit stays.
+//!
+//! Each processor takes from an area of its own as long as it has one, so that processors do
+//! not write the same cache lines; how it comes by one and what the watermarks say of it stands
+//! in `zone.rs` and `watermark.rs`.
 
-use crate::sync::{Ordering, handshake, relax};
-use crate::table::{Pageblock, join};
+use crate::sync::{AtomicU64, Ordering, handshake};
+use crate::table::{Area, Pageblock, join};
 use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
-use crate::zone::{ZoneFrames, ZoneMap};
+use crate::zone::{CpuLine, ZoneFrames, ZoneMap};
 use crate::{FrameTable, ZoneId};
 use memplug_units::{CpuId, MAX_ORDER, PAGEBLOCK_ORDER, Pfn};
 
@@ -25,20 +30,41 @@ impl FrameTable {
         cpu: CpuId,
         class: Class,
     ) -> Option<Pfn> {
+        let line = map.line(cpu);
         let area = if frames.highest.load(Ordering::Relaxed) == 0 {
-            map.line(cpu).area()?
+            line.area()?
         } else {
-            let epoch = frames.epoch.load(Ordering::SeqCst);
-            map.line(cpu).granted(epoch)?
+            line.granted(frames.epoch.load(Ordering::SeqCst))?
         };
-        if class.order().get() == PAGEBLOCK_ORDER {
-            return self
-                .take_lowest(zone, area, huge_tag(class, Kind::Huge))
-                .map(|(pageblock, _)| join(pageblock, 0));
-        }
-        self.get_pair(zone, class, || {
-            self.take_bits_in(zone, map, area, lowest_pair)
-        })
+        self.take_huge(zone, &self.directory.area(area)?, line, class)
+    }
+
+    /// A chunk of order 9 or 10 from an area.
+    #[inline]
+    fn take_huge(
+        &self,
+        zone: ZoneId,
+        area: &Area<'_>,
+        line: &CpuLine,
+        class: Class,
+    ) -> Option<Pfn> {
+        let make = huge_tag(class, Kind::Huge);
+        let first = if class.order().get() == PAGEBLOCK_ORDER {
+            self.take_in(area, line, whole, |_, tag| retag(zone, area, tag, &make))
+        } else {
+            debug_assert_eq!(class.order().get(), MAX_ORDER);
+            self.take_in(area, line, pairs, |first, head| {
+                // The tail first: who finds a head finds its tail.
+                let tail = self.directory.block(first + 1)?.tag;
+                retag(zone, area, tail, huge_tag(class, Kind::HugeTail))?;
+                let taken = retag(zone, area, head, &make);
+                if taken.is_none() {
+                    self.put_whole(first + 1);
+                }
+                taken
+            })
+        };
+        first.map(|(pageblock, _)| join(pageblock, 0))
     }
 
     /// A chunk of order 9 or 10.
@@ -50,39 +76,9 @@ impl FrameTable {
         class: Class,
         gate: Gate,
     ) -> Option<Pfn> {
-        if class.order().get() == PAGEBLOCK_ORDER {
-            return self
-                .take_whole(zone, map, cpu, gate, huge_tag(class, Kind::Huge))
-                .map(|(pageblock, _)| join(pageblock, 0));
-        }
-        self.get_pair(zone, class, || {
-            self.take_bits(zone, map, cpu, gate, lowest_pair)
+        self.take_near(map, cpu, gate, |area, line| {
+            self.take_huge(zone, area, line, class)
         })
-    }
-
-    /// A chunk of order 10: two pageblocks that `take` took, the first of which it tells.
-    fn get_pair(
-        &self,
-        zone: ZoneId,
-        class: Class,
-        take: impl Fn() -> Option<Pageblock>,
-    ) -> Option<Pfn> {
-        debug_assert_eq!(class.order().get(), MAX_ORDER);
-        loop {
-            let first = take()?;
-            // The tail first: who finds a head finds its tail.
-            let tail = huge_tag(class, Kind::HugeTail);
-            if self.retag(zone, first + 1, tail).is_none() {
-                self.give_back(first);
-            } else if self
-                .retag(zone, first, huge_tag(class, Kind::Huge))
-                .is_none()
-            {
-                self.put_whole(first + 1);
-            } else {
-                return Some(join(first, 0));
-            }
-        }
     }
 
     /// Takes a wholly free pageblock of the zone and gives it a tag.
@@ -95,79 +91,32 @@ impl FrameTable {
         gate: Gate,
         make: impl Fn(u16) -> Tag,
     ) -> Option<(Pageblock, Tag)> {
-        loop {
-            let pageblock = self.take_bits(zone, map, cpu, gate, lowest)?;
-            if let Some(tag) = self.retag(zone, pageblock, &make) {
-                return Some((pageblock, tag));
-            }
-        }
+        self.take_near(map, cpu, gate, |area, line| {
+            self.take_in(area, line, whole, |_, tag| retag(zone, area, tag, &make))
+        })
     }
 
-    /// The lowest wholly free pageblock of an area, in the common case that nobody interferes.
-    ///
-    /// The tag is read before the bit is taken. It has the same generation when it is exchanged:
-    /// so the pageblock was not listed by anyone in between, and the bit taken is that of this
-    /// generation. Only the zone must be looked at after the bit: a generation begins when the
-    /// last life ends, and the next life may be in another zone.
-    #[inline]
-    fn take_lowest(
+    /// The first that `take` finds: in the processor's own area, else in the next that no other
+    /// processor takes from, else in any.
+    fn take_near<R>(
         &self,
-        zone: ZoneId,
-        area: u64,
-        make: impl Fn(u16) -> Tag,
-    ) -> Option<(Pageblock, Tag)> {
-        let area = self.directory.area(area)?;
-        let word = area.whole().load(Ordering::SeqCst);
-        if word == 0 || area.zone() != Some(zone) {
-            return None;
-        }
-        let pageblock = self.directory.first_in(area.number) + u64::from(word.trailing_zeros());
-        let block = self.directory.block(pageblock)?;
-        let now = Tag(block.tag.load(Ordering::SeqCst));
-        if !now.is_none_and_free() {
-            return None;
-        }
-        area.whole()
-            .compare_exchange(word, word & (word - 1), Ordering::SeqCst, Ordering::Relaxed)
-            .ok()?;
-        handshake();
-        let tag = make(now.generation().wrapping_add(1));
-        if area.zone() == Some(zone)
-            && block
-                .tag
-                .compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        {
-            return Some((pageblock, tag));
-        }
-        self.retag(zone, pageblock, make)
-            .map(|tag| (pageblock, tag))
-    }
-
-    /// Clears the bits that `choose` picks in some area's word of wholly free pageblocks;
-    /// returns the pageblock of the lowest. From the processor's own area, else from the next
-    /// that no other takes from, else from any.
-    #[inline]
-    fn take_bits(
-        &self,
-        zone: ZoneId,
         map: &ZoneMap,
         cpu: CpuId,
         gate: Gate,
-        choose: impl Fn(u64) -> u64,
-    ) -> Option<Pageblock> {
+        take: impl Fn(&Area<'_>, &CpuLine) -> Option<R>,
+    ) -> Option<R> {
         let line = map.line(cpu);
         let epoch = match gate {
-            Gate::Plenty(epoch) => epoch,
+            Gate::Area(epoch) => epoch,
             Gate::Open | Gate::Careful | Gate::Closed => 0,
         };
-        if let Some(number) = line.area()
-            && let Some(pageblock) = self.take_bits_in(zone, map, number, &choose)
+        if let Some(area) = line.area().and_then(|number| self.directory.area(number))
+            && let Some(taken) = take(&area, line)
         {
             if epoch != 0 {
-                line.set_area(number, epoch);
+                self.choose_area(line, area.number, epoch);
             }
-            return Some(pageblock);
+            return Some(taken);
         }
         let after = line.area().map_or(0, |area| area + 1);
         [(after, false), (0, false), (0, true)]
@@ -177,108 +126,152 @@ impl FrameTable {
                     if !shared && map.others_area(cpu, number) {
                         return None;
                     }
-                    let taken = self.take_bits_in(zone, map, number, &choose)?;
-                    line.set_area(number, epoch);
-                    Some(taken)
+                    let area = self.directory.area(number)?;
+                    let taken = take(&area, line);
+                    if taken.is_some() {
+                        self.choose_area(line, number, epoch);
+                    } else {
+                        let still = || area.whole().load(Ordering::SeqCst) != 0;
+                        if !still() {
+                            map.whole.remove_unless(number, still);
+                        }
+                    }
+                    taken
                 })
             })
     }
 
+    /// From now on the processor takes from this area. The one that it leaves is tidied up, since
+    /// leftovers are known to lie in areas that processors take from, and nowhere else.
+    fn choose_area(&self, line: &CpuLine, number: u64, epoch: u64) {
+        let left = line.set_area(number, epoch);
+        if let Some(left) = left.filter(|&left| left != number)
+            && let Some(area) = self.directory.area(left)
+            && let Some(tags) = self.directory.tags(left)
+        {
+            self.clear_leftovers(&area, tags, area.whole().load(Ordering::SeqCst));
+        }
+    }
+
+    /// What `take` makes of one of the pageblocks that `choose` picks from the area's word, the
+    /// those behind the one that the processor took last first, then those before.
     #[inline]
-    fn take_bits_in(
+    fn take_in<R>(
         &self,
-        zone: ZoneId,
-        map: &ZoneMap,
-        number: u64,
+        area: &Area<'_>,
+        line: &CpuLine,
         choose: impl Fn(u64) -> u64,
-    ) -> Option<Pageblock> {
-        let area = self.directory.area(number)?;
-        if area.zone() != Some(zone) {
-            // It has gone, perhaps to another zone.
-            map.whole
-                .remove_unless(number, || area.zone() == Some(zone));
-            return None;
-        }
-        let mut word = area.whole().load(Ordering::SeqCst);
-        if word == 0 {
-            let still = || area.whole().load(Ordering::SeqCst) != 0;
-            map.whole.remove_unless(number, still);
-            return None;
-        }
+        take: impl Fn(Pageblock, &AtomicU64) -> Option<R>,
+    ) -> Option<(Pageblock, R)> {
+        let word = area.whole().load(Ordering::SeqCst);
+        let chosen = choose(word);
+        let tags = self.directory.tags(area.number)?;
+        let first = self.directory.first_in(area.number);
+        let from = line.bit();
+        let mut left = chosen & u64::MAX << from;
+        let mut before = chosen & !(u64::MAX << from);
         loop {
-            let bits = choose(word);
-            if bits == 0 {
-                return None;
-            }
-            match area.whole().compare_exchange_weak(
-                word,
-                word & !bits,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            ) {
-                Ok(_) => {
-                    let bit = u64::from(bits.trailing_zeros());
-                    return Some(self.directory.first_in(number) + bit);
+            if left == 0 {
+                if before == 0 {
+                    break;
                 }
-                Err(now) => word = now,
+                (left, before) = (before, 0);
             }
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let pageblock = first + u64::from(bit);
+            if let Some(taken) = take(pageblock, tags.get(bit as usize)?) {
+                line.set_bit(bit + 1);
+                return Some((pageblock, taken));
+            }
+        }
+        self.clear_leftovers(area, tags, word);
+        None
+    }
+
+    /// Clears the bits of `word` whose pageblocks cannot be taken.
+    #[cold]
+    fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], word: u64) {
+        let leftovers = word & !free_of(tags, word);
+        if leftovers == 0 {
+            return;
+        }
+        area.whole().fetch_and(!leftovers, Ordering::SeqCst);
+        handshake();
+        // Freed meanwhile, by someone who saw the bit set.
+        let mut freed = free_of(tags, leftovers);
+        while freed != 0 {
+            self.list_whole(
+                self.directory.first_in(area.number) + u64::from(freed.trailing_zeros()),
+            );
+            freed &= freed - 1;
         }
     }
 
-    /// Gives a pageblock that the caller took from the wholly free ones its new tag.
-    ///
-    /// Between taking and this, it may have been isolated, put back, taken by another, and even
-    /// have gone off line and come back. So the tag decides whose it is, and it changes only
-    /// from [`Kind::None`] in the right zone with the bit in the word of whole ones clear: that
-    /// bit is never set without a new generation in between, so the exchange then fails.
-    /// `None` if the pageblock is not the caller's any more.
-    pub(crate) fn retag(
-        &self,
-        zone: ZoneId,
-        pageblock: Pageblock,
-        make: impl Fn(u16) -> Tag,
-    ) -> Option<Tag> {
-        let block = self.directory.block(pageblock)?;
-        let (area, bit) = self.directory.area_of(pageblock)?;
-        loop {
-            let now = Tag(block.tag.load(Ordering::SeqCst));
-            if now.is_isolated() || now.kind() != Kind::None && !now.is_busy() {
-                return None;
-            }
-            if now.is_busy() || area.is_coming() {
-                relax();
-                continue;
-            }
-            match area.zone() {
-                Some(here) if here == zone => {}
-                Some(_) => {
-                    self.give_back(pageblock);
-                    return None;
-                }
-                None => return None,
-            }
-            if area.whole().load(Ordering::SeqCst) & bit != 0 {
-                return None;
-            }
-            let tag = make(now.generation().wrapping_add(1));
-            let set = block
-                .tag
-                .compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::Relaxed);
-            if set.is_ok() {
-                return Some(tag);
-            }
+    /// The pageblocks of an area that are wholly free and not isolated, by bit.
+    pub(crate) fn whole_in(&self, area: &Area<'_>) -> u64 {
+        let word = area.whole().load(Ordering::SeqCst);
+        let tags = self.directory.tags(area.number);
+        tags.map_or(0, |tags| free_of(tags, word))
+    }
+
+    /// Lists a pageblock that has just become wholly free.
+    #[inline]
+    pub(crate) fn list_whole(&self, pageblock: Pageblock) {
+        let Some((area, bit)) = self.directory.area_of(pageblock) else {
+            return;
+        };
+        handshake();
+        // Set: whoever clears it looks at the tag afterwards.
+        if area.whole().load(Ordering::SeqCst) & bit != 0 {
+            return;
+        }
+        // A word that was not zero has its area in the set already (I-FRAME-3).
+        if area.whole().fetch_or(bit, Ordering::SeqCst) != 0 {
+            return;
+        }
+        let zone = area.zone().and_then(|zone| self.zone(zone));
+        if let Some(map) = zone.and_then(|zone| zone.map()) {
+            map.whole.insert(area.number);
         }
     }
 }
 
-fn lowest(word: u64) -> u64 {
-    word & word.wrapping_neg()
+/// Gives a wholly free pageblock of the zone a tag; `None` if it is not (any more).
+#[inline]
+pub(crate) fn retag(
+    zone: ZoneId,
+    area: &Area<'_>,
+    word: &AtomicU64,
+    make: impl Fn(u16) -> Tag,
+) -> Option<Tag> {
+    let mut now = Tag(word.load(Ordering::SeqCst));
+    // The zone after the tag: a tag of this generation means this zone from here on.
+    while now.is_none_and_free() && area.zone() == Some(zone) {
+        let tag = make(now.generation().wrapping_add(1));
+        match word.compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => return Some(tag),
+            Err(other) => now = Tag(other),
+        }
+    }
+    None
 }
 
-/// Two neighbours of which the first has an even number.
-fn lowest_pair(word: u64) -> u64 {
-    let first = lowest(word & word >> 1 & 0x5555_5555_5555_5555);
-    first | first << 1
+/// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
+fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
+    let free = |tag: &AtomicU64| Tag(tag.load(Ordering::SeqCst)).is_none_and_free();
+    tags.iter().enumerate().fold(0, |found, (bit, tag)| {
+        found | u64::from(bits >> bit & 1 != 0 && free(tag)) << bit
+    })
+}
+
+fn whole(word: u64) -> u64 {
+    word
+}
+
+/// Bits with an even number whose next is set too.
+fn pairs(word: u64) -> u64 {
+    word & word >> 1 & 0x5555_5555_5555_5555
 }
 
 /// Makes the tag of a pageblock that a chunk of order 9 or 10 begins or ends in.

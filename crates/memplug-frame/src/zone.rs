@@ -98,6 +98,8 @@ pub(crate) struct CpuLine {
     area: AtomicU64,
     /// Pageblocks it may still take. Above, the epoch.
     allowance: AtomicU64,
+    /// The pageblock of its area that it took last, as a bit of the area's words: a hint.
+    bit: AtomicU64,
     /// The pageblock after the one where it last found room: a hint.
     pub(crate) partial: AtomicU64,
 }
@@ -111,8 +113,19 @@ impl CpuLine {
         Self {
             area: AtomicU64::new(0),
             allowance: AtomicU64::new(0),
+            bit: AtomicU64::new(0),
             partial: AtomicU64::new(0),
         }
+    }
+
+    #[inline]
+    pub(crate) fn bit(&self) -> u32 {
+        self.bit.load(Ordering::Relaxed) as u32 % u64::BITS
+    }
+
+    #[inline]
+    pub(crate) fn set_bit(&self, bit: u32) {
+        self.bit.store(u64::from(bit), Ordering::Relaxed);
     }
 
     /// The area it takes from.
@@ -130,10 +143,12 @@ impl CpuLine {
             .checked_sub(1)
     }
 
-    /// From now on it takes from this area. Epoch 0 is no grant.
-    pub(crate) fn set_area(&self, area: u64, epoch: u64) {
-        self.area
-            .store((area + 1) | epoch << EPOCH_SHIFT, Ordering::Relaxed);
+    /// From now on it takes from this area; tells from which before. Epoch 0 is no grant.
+    pub(crate) fn set_area(&self, area: u64, epoch: u64) -> Option<u64> {
+        let old = self
+            .area
+            .swap((area + 1) | epoch << EPOCH_SHIFT, Ordering::Relaxed);
+        (old & VALUE).checked_sub(1)
     }
 
     /// Uses up some of the allowance, if there is so much in this epoch.
@@ -166,6 +181,11 @@ impl ZoneMap {
         &self.lines[usize::from(cpu.get())]
     }
 
+    /// Whether any processor takes from this area.
+    pub(crate) fn is_taken_from(&self, area: u64) -> bool {
+        self.lines.iter().any(|line| line.area() == Some(area))
+    }
+
     /// Whether another processor takes from this area, or from one whose words are near.
     pub(crate) fn others_area(&self, cpu: CpuId, area: u64) -> bool {
         let lines = self.lines.iter().enumerate();
@@ -190,8 +210,8 @@ pub(crate) struct ZoneFrames {
     pub(crate) allowed: AtomicU64,
     /// Grants and allowances of other epochs are void. Starts with 1.
     pub(crate) epoch: AtomicU64,
-    /// 1 while there is plenty: processors get grants.
-    pub(crate) plenty: AtomicU64,
+    /// Binary logarithm of the pageblocks to spare at the last look.
+    pub(crate) level: AtomicU64,
     /// 1 while pages are handed out one by one, without reservations.
     pub(crate) careful: AtomicU64,
     /// 1 while free pages were last counted below the low watermark.
@@ -209,7 +229,7 @@ impl ZoneFrames {
             taken: AtomicU64::new(0),
             allowed: AtomicU64::new(0),
             epoch: AtomicU64::new(1),
-            plenty: AtomicU64::new(0),
+            level: AtomicU64::new(0),
             careful: AtomicU64::new(0),
             pressed: AtomicU64::new(0),
         }

@@ -317,7 +317,8 @@ fn check_watermarks(arena: &Arena) {
     arena.table.drain();
     let pages = arena.table.zone_counts(zone).free_and_cached().get();
     // What is kept besides the watermark, and the smallest allowance for each processor.
-    let slack = (3 * u64::from(CPUS) + 1) * PAGEBLOCK;
+    let smallest = (2 * u64::from(CPUS)).next_power_of_two();
+    let slack = (smallest + u64::from(CPUS) + 1) * PAGEBLOCK;
     let class = Class::new(OwnerId::new(1), MigrateType::Movable, Order::ZERO);
     let request = Request {
         class,
