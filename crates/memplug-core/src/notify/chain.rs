@@ -1,13 +1,10 @@
-//! Registration and dispatch.
+//! Registration.
 //!
 //! The chain is an immutable, sorted list behind an `Arc`; registering makes a new one. A round
-//! takes the list as it is and calls without holding a lock.
+//! takes the list as it is and calls without holding a lock (`round`).
 
 use super::answer::Answer;
 use super::event::{MemoryEvent, MemoryNotify};
-use super::invoke::{Panicked, invoke};
-use crate::error::{Errno, Refusal};
-use crate::token::TxnToken;
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -54,17 +51,20 @@ pub struct SubscriberStats {
     pub longest: Duration,
 }
 
+/// On a cache line of its own: registering counts references, which lie before it, and must not
+/// slow a round.
+#[repr(align(64))]
 pub(crate) struct Subscriber {
+    pub(super) callback: Callback,
+    pub(super) gone: AtomicBool,
+    /// Its last call was short: see `round`.
+    pub(super) quick: AtomicBool,
     id: u64,
     priority: i32,
-    callback: Callback,
-    gone: AtomicBool,
     stats: Mutex<SubscriberStats>,
 }
 
-type List = Arc<[Arc<Subscriber>]>;
-/// Who was told a `Going*` and did not refuse.
-pub(crate) type Told = Vec<Arc<Subscriber>>;
+pub(super) type List = Arc<[Arc<Subscriber>]>;
 
 /// The notifier chain of a machine.
 pub struct Chain {
@@ -100,40 +100,6 @@ impl fmt::Debug for Registration {
     }
 }
 
-/// One call of one subscriber.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Who.
-    pub name: String,
-    /// At which priority.
-    pub priority: i32,
-    /// The answer; `None` if it panicked.
-    pub answer: Option<Answer>,
-    /// Time it took.
-    pub took: Duration,
-}
-
-/// One event sent to the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoundReport {
-    /// The event.
-    pub event: MemoryEvent,
-    /// Its argument.
-    pub notify: MemoryNotify,
-    /// The calls, in order.
-    pub calls: Vec<Call>,
-    /// The error the round came to (ignored unless the event can be refused).
-    pub error: Option<Errno>,
-}
-
-/// Whom a round addresses, and whether an answer can cut it short.
-pub(crate) enum RoundRule<'a> {
-    /// The chain as it is, ended by a stop bit.
-    Chain,
-    /// Exactly these, whatever they answer.
-    Only(&'a Told),
-}
-
 impl Chain {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -160,6 +126,7 @@ impl Chain {
                 priority,
                 callback: Box::new(callback),
                 gone: AtomicBool::new(false),
+                quick: AtomicBool::new(false),
                 stats: Mutex::new(stats),
             });
             let at = list.partition_point(|other| other.priority >= priority);
@@ -191,111 +158,18 @@ impl Chain {
             .collect()
     }
 
-    /// Sends one event. Everyone who was called and did not refuse is added to `told`, before
-    /// the next is called.
-    pub(crate) fn round(
-        &self,
-        _: &TxnToken,
-        notice: &Notice<'_>,
-        rule: &RoundRule<'_>,
-        now: &dyn Fn() -> Duration,
-        told: &mut Told,
-    ) -> (RoundReport, Option<Refusal>) {
-        let chain = match rule {
-            RoundRule::Chain => Some(self.list.with(|(list, _)| list.clone())),
-            RoundRule::Only(_) => None,
-        };
-        let set: &[Arc<Subscriber>] = match (rule, &chain) {
-            (RoundRule::Only(told), _) => told,
-            (RoundRule::Chain, Some(list)) => list,
-            (RoundRule::Chain, None) => &[],
-        };
-        let mut calls = Vec::with_capacity(set.len());
-        let mut last = (None, None); // error and refusal of the last answer
-        let mut overruled: Option<&Arc<Subscriber>> = None;
-        for subscriber in set {
-            if subscriber.gone.load(Ordering::Acquire) {
-                continue;
-            }
-            // A refusal without the stop bit is forgotten when another answers after it: that
-            // subscriber was told, and is owed the outcome.
-            told.extend(overruled.take().cloned());
-            let begun = now();
-            let answer = invoke(&subscriber.callback, notice);
-            let took = now().saturating_sub(begun);
-            let refusal = subscriber.record(notice.event, &answer, took);
-            // A panic refuses where that is possible, and ends nothing where it is not.
-            let stops = match &answer {
-                Ok(answer) => answer.stops(),
-                Err(Panicked) => refusal.is_some(),
-            };
-            let error = answer
-                .as_ref()
-                .map_or_else(|_| refusal.as_ref().map(|r| r.errno), Answer::error);
-            if refusal.is_none() {
-                told.push(subscriber.clone());
-            } else {
-                overruled = Some(subscriber);
-            }
-            last = (error, refusal);
-            calls.push(subscriber.call(answer.ok(), took));
-            if stops && matches!(rule, RoundRule::Chain) {
-                break;
-            }
-        }
-        let (error, refusal) = last;
-        let report = RoundReport {
-            event: notice.event,
-            notify: *notice.notify,
-            calls,
-            error,
-        };
-        (report, refusal)
+    /// The chain as it is now.
+    pub(super) fn list(&self) -> List {
+        self.list.with(|(list, _)| list.clone())
     }
 }
 
 impl Subscriber {
-    /// Keeps the books; returns the refusal that the answer is at this event, if it is one.
-    fn record(
-        &self,
-        event: MemoryEvent,
-        answer: &Result<Answer, Panicked>,
-        took: Duration,
-    ) -> Option<Refusal> {
-        self.stats.with(|stats| {
-            stats.calls += 1;
-            stats.last = took;
-            stats.longest = stats.longest.max(took);
-            let (errno, reason) = match answer {
-                Err(Panicked) => {
-                    stats.panics += 1;
-                    (Errno::EIO, String::from("its callback panicked"))
-                }
-                Ok(answer) => {
-                    let reason = answer.reason().unwrap_or("no reason given");
-                    (answer.error()?, String::from(reason))
-                }
-            };
-            if !event.is_refusable() {
-                return None;
-            }
-            stats.refusals += 1;
-            stats.last_refusal = Some(reason.clone());
-            Some(Refusal {
-                by: stats.name.clone(),
-                errno,
-                reason,
-            })
-        })
+    pub(super) fn priority(&self) -> i32 {
+        self.priority
     }
 
-    fn call(&self, answer: Option<Answer>, took: Duration) -> Call {
-        let name = self.stats.with(|stats| stats.name.clone());
-        Call {
-            name,
-            priority: self.priority,
-            answer,
-            took,
-        }
+    pub(super) fn with_stats<R>(&self, change: impl FnOnce(&mut SubscriberStats) -> R) -> R {
+        self.stats.with(change)
     }
 }

@@ -7,7 +7,7 @@
 //! (I-NOTIFY-1); or the whole chain does, as on Linux.
 //!
 //! - `event`: the events and their argument. `answer`: what a callback can say, and what Linux
-//!   makes of it. `chain`: registration and dispatch. `invoke`: calling what may panic.
+//!   makes of it. `chain`: registration. `round`: dispatch. `invoke`: calling what may panic.
 //!
 //! Registering and dropping from inside a callback is allowed: a round runs over the chain as
 //! it was when the round began, except that a subscriber dropped meanwhile is not called any
@@ -17,11 +17,13 @@ mod answer;
 mod chain;
 mod event;
 mod invoke;
+mod round;
 
 pub use answer::Answer;
-pub use chain::{Call, Chain, Notice, Registration, RoundReport, SubscriberStats};
-pub(crate) use chain::{RoundRule, Told};
+pub use chain::{Chain, Notice, Registration, SubscriberStats};
 pub use event::{MemoryEvent, MemoryNotify, MemoryNotify2007};
+pub use round::{Call, RoundReport};
+pub(crate) use round::{RoundRule, Told};
 
 /// Who gets `Cancel*` after a failed attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

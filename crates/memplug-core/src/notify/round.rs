@@ -1,0 +1,285 @@
+//! One event sent to the chain: dispatch, and what is kept of it.
+//!
+//! The loop that calls does nothing else: no lock, no count, no clock for each call. Who has
+//! answered what is written down when the last has been called. A clock takes longer to read
+//! than most callbacks run; so a subscriber whose last call was short is timed together with
+//! its neighbours, and of those the report shows the mean. Who took long is timed alone from
+//! then on, and so is everybody's first call.
+
+use super::answer::Answer;
+use super::chain::{Chain, List, Notice, Subscriber};
+use super::event::{MemoryEvent, MemoryNotify};
+use super::invoke::{Panicked, guarded};
+use crate::error::{Errno, Refusal};
+use crate::token::TxnToken;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use memplug_frame::sync::Ordering;
+
+/// Calls shorter than this are not timed one by one.
+const QUICK: Duration = Duration::from_micros(1);
+
+/// One call of one subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Who.
+    pub name: String,
+    /// At which priority.
+    pub priority: i32,
+    /// The answer; `None` if it panicked.
+    pub answer: Option<Answer>,
+    /// Time it took. Calls well below a microsecond are timed several at once; this is their
+    /// mean then.
+    pub took: Duration,
+}
+
+/// One event sent to the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundReport {
+    /// The event.
+    pub event: MemoryEvent,
+    /// Its argument.
+    pub notify: MemoryNotify,
+    /// The calls, in order.
+    pub calls: Vec<Call>,
+    /// The error the round came to (ignored unless the event can be refused).
+    pub error: Option<Errno>,
+}
+
+/// Who was told a `Going*` and did not refuse: a chain as it was, up to a place, less a few.
+#[derive(Default)]
+pub(crate) struct Told {
+    list: Option<List>,
+    end: usize,
+    /// Ascending.
+    not: Vec<usize>,
+}
+
+impl Told {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Whom a round addresses, and whether an answer can cut it short.
+pub(crate) enum RoundRule<'a> {
+    /// The chain as it is, ended by a stop bit.
+    Chain,
+    /// Exactly these, whatever they answer.
+    Only(&'a Told),
+}
+
+/// The answer of the subscriber at a place of the list, as it was got.
+struct Reply {
+    at: usize,
+    answer: Result<Answer, Panicked>,
+}
+
+/// A round on its way.
+struct Round<'a> {
+    set: &'a [Arc<Subscriber>],
+    except: &'a [usize],
+    notice: &'a Notice<'a>,
+    now: &'a dyn Fn() -> Duration,
+    /// Whose turn it is.
+    at: usize,
+    replies: Vec<Reply>,
+    /// Replies there were when the clock was read, and what it showed.
+    laps: Vec<(usize, Duration)>,
+}
+
+impl Round<'_> {
+    fn lap(&mut self) {
+        let time = (self.now)();
+        self.laps.push((self.replies.len(), time));
+    }
+
+    /// Calls one after the other until one does not simply consent; whether there was one.
+    fn call_on(&mut self) -> bool {
+        while let Some(subscriber) = self.set.get(self.at) {
+            let at = self.at;
+            // Acquire: it may have been dropped while the round was running.
+            if subscriber.gone.load(Ordering::Acquire) || self.except.contains(&at) {
+                self.at += 1;
+                continue;
+            }
+            // Relaxed: about time only.
+            let alone = !subscriber.quick.load(Ordering::Relaxed);
+            if alone {
+                self.lap();
+            }
+            // If it panics, `at` still says who.
+            let answer = (subscriber.callback)(self.notice);
+            self.at = at + 1;
+            let consents = matches!(answer, Answer::Done | Answer::Ok);
+            let answer = Ok(answer);
+            self.replies.push(Reply { at, answer });
+            if alone {
+                self.lap();
+            }
+            if !consents {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Calls everyone, or up to the first whose answer ends the round.
+    fn call_all(&mut self, can_stop: bool) {
+        self.lap();
+        loop {
+            let stopped = match guarded(|| self.call_on()) {
+                Ok(false) => break,
+                Ok(true) => match self.replies.last().map(|reply| &reply.answer) {
+                    Some(Ok(answer)) => answer.stops(),
+                    _ => false,
+                },
+                // A panic refuses where that is possible, and ends nothing where it is not.
+                Err(Panicked) => {
+                    let at = self.at;
+                    self.at += 1;
+                    let answer = Err(Panicked);
+                    self.replies.push(Reply { at, answer });
+                    self.notice.event.is_refusable()
+                }
+            };
+            if stopped && can_stop {
+                break;
+            }
+        }
+        self.lap();
+    }
+
+    /// Time each reply took.
+    fn times(&self) -> Vec<Duration> {
+        let mut times = Vec::with_capacity(self.replies.len());
+        for pair in self.laps.windows(2) {
+            let [(from, begun), (to, ended)] = pair else {
+                continue;
+            };
+            let count = to - from;
+            let took = ended.saturating_sub(*begun);
+            let each = took / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+            times.extend((0..count).map(|_| each));
+        }
+        times
+    }
+}
+
+impl Chain {
+    /// Sends one event. `told` becomes those who were called and did not refuse.
+    pub(crate) fn round(
+        &self,
+        _: &TxnToken,
+        notice: &Notice<'_>,
+        rule: &RoundRule<'_>,
+        now: &dyn Fn() -> Duration,
+        told: &mut Told,
+    ) -> (RoundReport, Option<Refusal>) {
+        let (list, end, except): (Option<List>, usize, &[usize]) = match rule {
+            RoundRule::Chain => {
+                let list = self.list();
+                let end = list.len();
+                (Some(list), end, &[])
+            }
+            RoundRule::Only(told) => (told.list.clone(), told.end, &told.not),
+        };
+        let set = list.as_deref().and_then(|list| list.get(..end));
+        let set = set.unwrap_or_default();
+        let mut round = Round {
+            set,
+            except,
+            notice,
+            now,
+            at: 0,
+            replies: Vec::with_capacity(set.len()),
+            laps: Vec::new(),
+        };
+        round.call_all(matches!(rule, RoundRule::Chain));
+        let times = round.times();
+        let mut calls = Vec::with_capacity(round.replies.len());
+        let mut last = (None, None); // error and refusal of the last answer
+        let mut not = Vec::new();
+        let mut next = 0;
+        for (reply, took) in round.replies.into_iter().zip(times) {
+            not.extend(next..reply.at); // dropped before their turn
+            next = reply.at + 1;
+            let subscriber = &set[reply.at];
+            subscriber.quick.store(took < QUICK, Ordering::Relaxed);
+            let refusal = subscriber.record(notice.event, &reply.answer, took);
+            let error = match &reply.answer {
+                Ok(answer) => answer.error(),
+                Err(Panicked) => refusal.as_ref().map(|refusal| refusal.errno),
+            };
+            last = (error, refusal);
+            calls.push(subscriber.call(reply.answer.ok(), took));
+        }
+        let (error, refusal) = last;
+        // A refusal without the stop bit is forgotten when another answers after it: that
+        // subscriber was told, and is owed the outcome. The last one is not.
+        if refusal.is_some() {
+            not.push(next.saturating_sub(1));
+        }
+        *told = Told {
+            list,
+            end: next,
+            not,
+        };
+        let report = RoundReport {
+            event: notice.event,
+            notify: *notice.notify,
+            calls,
+            error,
+        };
+        (report, refusal)
+    }
+}
+
+impl Subscriber {
+    /// Keeps the books; returns the refusal that the answer is at this event, if it is one.
+    fn record(
+        &self,
+        event: MemoryEvent,
+        answer: &Result<Answer, Panicked>,
+        took: Duration,
+    ) -> Option<Refusal> {
+        self.with_stats(|stats| {
+            stats.calls += 1;
+            stats.last = took;
+            stats.longest = stats.longest.max(took);
+            let (errno, reason) = match answer {
+                Err(Panicked) => {
+                    stats.panics += 1;
+                    (Errno::EIO, String::from("its callback panicked"))
+                }
+                Ok(answer) => {
+                    let errno = answer.error()?;
+                    let reason = answer.reason().unwrap_or("no reason given");
+                    (errno, String::from(reason))
+                }
+            };
+            if !event.is_refusable() {
+                return None;
+            }
+            stats.refusals += 1;
+            stats.last_refusal = Some(reason.clone());
+            Some(Refusal {
+                by: stats.name.clone(),
+                errno,
+                reason,
+            })
+        })
+    }
+
+    fn call(&self, answer: Option<Answer>, took: Duration) -> Call {
+        let name = self.with_stats(|stats| stats.name.clone());
+        Call {
+            name,
+            priority: self.priority(),
+            answer,
+            took,
+        }
+    }
+}
