@@ -119,21 +119,25 @@ impl Chain {
             priority,
             ..Default::default()
         };
-        let subscriber = self.list.with(|(list, next)| {
+        let id = self.list.with(|(_, next)| {
             *next += 1;
-            let subscriber = Arc::new(Subscriber {
-                id: *next,
-                priority,
-                callback: Box::new(callback),
-                gone: AtomicBool::new(false),
-                quick: AtomicBool::new(false),
-                stats: Mutex::new(stats),
-            });
-            let at = list.partition_point(|other| other.priority >= priority);
-            let mut longer: Vec<_> = list.iter().cloned().collect();
-            longer.insert(at, subscriber.clone());
-            *list = longer.into();
-            subscriber
+            *next
+        });
+        let subscriber = Arc::new(Subscriber {
+            callback: Box::new(callback),
+            gone: AtomicBool::new(false),
+            quick: AtomicBool::new(false),
+            id,
+            priority,
+            stats: Mutex::new(stats),
+        });
+        self.change(|list| {
+            // Behind those of equal priority that came before; numbers tell who did.
+            let order = |other: &Subscriber| (core::cmp::Reverse(other.priority), other.id);
+            let at = list.partition_point(|other| order(other) < order(&subscriber));
+            let (before, behind) = list.split_at(at);
+            let all = before.iter().chain([&subscriber]).chain(behind);
+            all.cloned().collect()
         });
         Registration {
             chain: Arc::downgrade(self),
@@ -142,12 +146,29 @@ impl Chain {
     }
 
     fn remove(&self, id: u64) {
-        let old = self.list.with(|(list, _)| {
-            let rest: Vec<_> = list.iter().filter(|s| s.id != id).cloned().collect();
-            core::mem::replace(list, rest.into())
-        });
-        // Outside the lock: dropping the last reference runs the callback's own drop.
-        drop(old);
+        self.change(|list| list.iter().filter(|s| s.id != id).cloned().collect());
+    }
+
+    /// Replaces the list. The new one is made without the lock, so that a round that begins
+    /// meanwhile does not wait for it; if another change was quicker, it is made again.
+    fn change(&self, make: impl Fn(&[Arc<Subscriber>]) -> List) {
+        let mut seen = self.list();
+        loop {
+            let made = make(&seen);
+            let (swapped, now) = self.list.with(|(list, _)| {
+                let swapped = Arc::ptr_eq(list, &seen);
+                if swapped {
+                    *list = made;
+                }
+                (swapped, list.clone())
+            });
+            if swapped {
+                // Outside the lock: dropping the last reference to a subscriber runs its
+                // callback's own drop.
+                return;
+            }
+            seen = now;
+        }
     }
 
     /// What is kept of every subscriber, in calling order.

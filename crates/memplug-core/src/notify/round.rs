@@ -71,10 +71,15 @@ pub(crate) enum RoundRule<'a> {
     Only(&'a Told),
 }
 
-/// The answer of the subscriber at a place of the list, as it was got.
-struct Reply {
-    at: usize,
-    answer: Result<Answer, Panicked>,
+/// What a subscriber said, in a byte: consent is all that most ever say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing: it was dropped before its turn, or is not addressed.
+    Nothing,
+    Done,
+    Ok,
+    /// Something else: see the list of those.
+    Other,
 }
 
 /// A round on its way.
@@ -83,26 +88,27 @@ struct Round<'a> {
     except: &'a [usize],
     notice: &'a Notice<'a>,
     now: &'a dyn Fn() -> Duration,
-    /// Whose turn it is.
-    at: usize,
-    replies: Vec<Reply>,
-    /// Replies there were when the clock was read, and what it showed.
+    /// What each said, in the order of the list; so many have had their turn.
+    said: Vec<Said>,
+    /// The answers that are more than consent, in order.
+    others: Vec<Result<Answer, Panicked>>,
+    /// Turns that were over when the clock was read, and what it showed.
     laps: Vec<(usize, Duration)>,
 }
 
 impl Round<'_> {
     fn lap(&mut self) {
         let time = (self.now)();
-        self.laps.push((self.replies.len(), time));
+        self.laps.push((self.said.len(), time));
     }
 
-    /// Calls one after the other until one does not simply consent; whether there was one.
+    /// Calls one after the other until one does more than consent; whether there was one.
     fn call_on(&mut self) -> bool {
-        while let Some(subscriber) = self.set.get(self.at) {
-            let at = self.at;
+        let from = self.said.len();
+        for (at, subscriber) in self.set.iter().enumerate().skip(from) {
             // Acquire: it may have been dropped while the round was running.
-            if subscriber.gone.load(Ordering::Acquire) || self.except.contains(&at) {
-                self.at += 1;
+            if subscriber.gone.load(Ordering::Acquire) || self.is_excepted(at) {
+                self.said.push(Said::Nothing);
                 continue;
             }
             // Relaxed: about time only.
@@ -110,20 +116,28 @@ impl Round<'_> {
             if alone {
                 self.lap();
             }
-            // If it panics, `at` still says who.
-            let answer = (subscriber.callback)(self.notice);
-            self.at = at + 1;
-            let consents = matches!(answer, Answer::Done | Answer::Ok);
-            let answer = Ok(answer);
-            self.replies.push(Reply { at, answer });
+            // If it panics, the number of those who had their turn says who.
+            let said = match (subscriber.callback)(self.notice) {
+                Answer::Done => Said::Done,
+                Answer::Ok => Said::Ok,
+                other => {
+                    self.others.push(Ok(other));
+                    Said::Other
+                }
+            };
+            self.said.push(said);
             if alone {
                 self.lap();
             }
-            if !consents {
+            if said == Said::Other {
                 return true;
             }
         }
         false
+    }
+
+    fn is_excepted(&self, at: usize) -> bool {
+        !self.except.is_empty() && self.except.binary_search(&at).is_ok()
     }
 
     /// Calls everyone, or up to the first whose answer ends the round.
@@ -132,16 +146,14 @@ impl Round<'_> {
         loop {
             let stopped = match guarded(|| self.call_on()) {
                 Ok(false) => break,
-                Ok(true) => match self.replies.last().map(|reply| &reply.answer) {
+                Ok(true) => match self.others.last() {
                     Some(Ok(answer)) => answer.stops(),
                     _ => false,
                 },
                 // A panic refuses where that is possible, and ends nothing where it is not.
                 Err(Panicked) => {
-                    let at = self.at;
-                    self.at += 1;
-                    let answer = Err(Panicked);
-                    self.replies.push(Reply { at, answer });
+                    self.others.push(Err(Panicked));
+                    self.said.push(Said::Other);
                     self.notice.event.is_refusable()
                 }
             };
@@ -152,19 +164,29 @@ impl Round<'_> {
         self.lap();
     }
 
-    /// Time each reply took.
-    fn times(&self) -> Vec<Duration> {
-        let mut times = Vec::with_capacity(self.replies.len());
+    /// Those who were called, with their answers and the time they took.
+    fn into_replies(self) -> Vec<(usize, Result<Answer, Panicked>, Duration)> {
+        let mut replies = Vec::with_capacity(self.said.len());
+        let mut others = self.others.into_iter();
         for pair in self.laps.windows(2) {
-            let [(from, begun), (to, ended)] = pair else {
+            let [(from, begun), (to, ended)] = *pair else {
                 continue;
             };
-            let count = to - from;
-            let took = ended.saturating_sub(*begun);
-            let each = took / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-            times.extend((0..count).map(|_| each));
+            let turns = &self.said[from..to];
+            let called = turns.iter().filter(|&&said| said != Said::Nothing).count();
+            let each =
+                ended.saturating_sub(begun) / u32::try_from(called.max(1)).unwrap_or(u32::MAX);
+            for (at, said) in (from..to).zip(turns) {
+                let answer = match said {
+                    Said::Nothing => continue,
+                    Said::Done => Ok(Answer::Done),
+                    Said::Ok => Ok(Answer::Ok),
+                    Said::Other => others.next().unwrap_or(Err(Panicked)),
+                };
+                replies.push((at, answer, each));
+            }
         }
-        times
+        replies
     }
 }
 
@@ -193,28 +215,28 @@ impl Chain {
             except,
             notice,
             now,
-            at: 0,
-            replies: Vec::with_capacity(set.len()),
+            said: Vec::with_capacity(set.len()),
+            others: Vec::new(),
             laps: Vec::new(),
         };
         round.call_all(matches!(rule, RoundRule::Chain));
-        let times = round.times();
-        let mut calls = Vec::with_capacity(round.replies.len());
+        let replies = round.into_replies();
+        let mut calls = Vec::with_capacity(replies.len());
         let mut last = (None, None); // error and refusal of the last answer
         let mut not = Vec::new();
         let mut next = 0;
-        for (reply, took) in round.replies.into_iter().zip(times) {
-            not.extend(next..reply.at); // dropped before their turn
-            next = reply.at + 1;
-            let subscriber = &set[reply.at];
+        for (at, answer, took) in replies {
+            not.extend(next..at); // dropped before their turn
+            next = at + 1;
+            let subscriber = &set[at];
             subscriber.quick.store(took < QUICK, Ordering::Relaxed);
-            let refusal = subscriber.record(notice.event, &reply.answer, took);
-            let error = match &reply.answer {
+            let refusal = subscriber.record(notice.event, &answer, took);
+            let error = match &answer {
                 Ok(answer) => answer.error(),
                 Err(Panicked) => refusal.as_ref().map(|refusal| refusal.errno),
             };
             last = (error, refusal);
-            calls.push(subscriber.call(reply.answer.ok(), took));
+            calls.push(subscriber.call(answer.ok(), took));
         }
         let (error, refusal) = last;
         // A refusal without the stop bit is forgotten when another answers after it: that
