@@ -63,7 +63,7 @@ impl Audit<'_> {
 
     /// Every frame of an online block is accounted for; an offline block has none.
     fn blocks(&mut self) {
-        for (id, block) in self.state.blocks.clone() {
+        for (id, block) in (*self.state.blocks).clone() {
             let Some(range) = self.machine.geometry().block_range(id) else {
                 continue;
             };
@@ -141,7 +141,7 @@ impl Audit<'_> {
     fn online_parts(&self, node: NodeId, kind: ZoneKind) -> Vec<PfnRange> {
         let geometry = self.machine.geometry();
         let mut parts = Vec::new();
-        for (id, block) in &self.state.blocks {
+        for (id, block) in self.state.blocks.iter() {
             let Some(range) = geometry.block_range(*id) else {
                 continue;
             };

@@ -8,6 +8,7 @@
 
 use crate::block::{Block, BlockState};
 use crate::blockers::{Blocker, Blockers, Reason};
+use crate::blocks::Blocks;
 use crate::boot;
 use crate::config::MachineConfig;
 use crate::error::{AddError, MachineError, OfflineError, OnlineError, RemoveError};
@@ -90,7 +91,7 @@ impl Hotplug {
             .collect();
         let state = State {
             nodes,
-            blocks: BTreeMap::new(),
+            blocks: Blocks::default(),
             devices: BTreeMap::new(),
             groups: BTreeMap::new(),
             boot: pieces,

@@ -50,6 +50,7 @@ extern crate alloc;
 mod audit;
 mod block;
 mod blockers;
+mod blocks;
 mod boot;
 mod config;
 mod error;

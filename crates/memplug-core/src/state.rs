@@ -3,7 +3,8 @@
 //! Held under one short lock, never across a callback, so that reading a block's state does
 //! not wait for a transition. What allocations need (the frames) is not in here.
 
-use crate::block::{Block, BlockState};
+use crate::block::BlockState;
+use crate::blocks::Blocks;
 use crate::group::{Device, Group};
 use crate::node::Node;
 use crate::policy::Policy;
@@ -15,7 +16,7 @@ use memplug_units::{BlockId, DeviceId, Geometry, GroupId, NodeId, PageCount, Pfn
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) blocks: BTreeMap<BlockId, Block>,
+    pub(crate) blocks: Blocks,
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
     /// Memory that is there since boot; holes are what it leaves out.

@@ -191,30 +191,17 @@ fn check(machine: &Hotplug, request: &AddRequest) -> Result<PfnRange, AddError> 
 
 /// First fit: the lowest block-aligned address from `from` on with nothing in the way.
 fn lowest_place(machine: &Hotplug, from: Bytes, size: Bytes) -> Result<Bytes, AddError> {
-    let geometry = machine.geometry();
-    let no_place = AddError::NoPlace(size);
-    let block = geometry.block_size().get();
-    let mut start = from
-        .get()
-        .checked_next_multiple_of(block)
-        .ok_or(no_place.clone())?;
-    machine.with_state(|state| {
-        let first = geometry.block_of(geometry.pfn_at(Bytes::new(start)));
-        for (&id, _) in state.blocks.range(first..) {
-            let taken = geometry
-                .block_range(id)
-                .and_then(|range| geometry.address_of(range.start()))
-                .map_or(u64::MAX, Bytes::get);
-            if start.saturating_add(size.get()) <= taken {
-                break;
-            }
-            start = taken.saturating_add(block);
-        }
-    });
-    match start.checked_add(size.get()) {
-        Some(end) if end <= machine.limit().get() => Ok(Bytes::new(start)),
-        _ => Err(no_place),
-    }
+    let block = machine.geometry().block_size().get();
+    let (first, count) = (from.get().div_ceil(block), size.get().div_ceil(block));
+    machine
+        .with_state(|state| state.blocks.lowest_gap(first, count))
+        .and_then(|first| first.checked_mul(block))
+        .filter(|start| {
+            let end = start.checked_add(size.get());
+            end.is_some_and(|end| end <= machine.limit().get())
+        })
+        .map(Bytes::new)
+        .ok_or(AddError::NoPlace(size))
 }
 
 /// Pages at its start that the device keeps for its own map.

@@ -138,7 +138,7 @@ fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
         state.devices.remove(&device.id);
         let group = device.group.filter(|id| {
             // Other devices may have joined it: it goes with the last.
-            let used = state.blocks.values().any(|b| b.group == Some(*id));
+            let used = state.blocks.any_of_group(*id);
             let group = state.groups.get(id).filter(|_| !used);
             group.is_some_and(|g| matches!(g.kind, GroupKind::Static { .. }))
         });
@@ -162,7 +162,7 @@ fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
 /// no offline one, and it has no processor.
 fn node_goes(machine: &Hotplug, id: NodeId) -> bool {
     machine.with_state_mut(|state| {
-        let has_block = state.blocks.values().any(|block| block.nodes.contains(&id));
+        let has_block = state.blocks.any_of_node(id);
         let Some(node) = state.node_mut(id) else {
             return false;
         };
