@@ -2,17 +2,22 @@
 //!
 //! `cargo xtask tidy` compares the tree with `layers.toml` and with the rules of the code, and
 //! prints one line a violation: where, which rule, what is wrong, and what to do about it.
+//! `cargo xtask golden` replays transcripts of a real kernel on a served machine.
 //!
 //! - `config`: what `layers.toml` says. `packages`: what cargo says. `source`, `tree`: the files.
 //! - `mask`, `paths`, `functions`: as much of Rust's syntax as the rules need, and no more.
-//! - `project`: all of these together. `tidy`: the rules, one a file.
+//! - `project`: all of these together. `tidy`: the rules, one a file. `golden`: the replay.
+//!
+//! `cargo xtask bench` builds and runs the benchmark harness; see `bench`.
 //!
 //! Left out: a parser. The rules read text whose strings and comments have been blanked, so
 //! they also work on a tree that does not compile, and take no time worth speaking of.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod config;
 mod functions;
+mod golden;
 mod mask;
 mod packages;
 mod paths;
@@ -36,19 +41,30 @@ struct Arguments {
 enum Command {
     /// Compare the tree with layers.toml and the rules of the code
     Tidy,
+    /// Measure memplug beside its peers
+    Bench(bench::Arguments),
+    /// Replay transcripts of a real kernel on a served machine, and compare
+    Golden(golden::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Arguments {
-        command: Command::Tidy,
-    } = Arguments::parse();
-    match tidy() {
+    let done = match Arguments::parse().command {
+        Command::Tidy => tidy(),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Golden(arguments) => golden(&arguments),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+fn golden(arguments: &golden::Arguments) -> Result<ExitCode> {
+    let (root, _) = packages::load()?;
+    golden::run(&root, arguments)
 }
 
 fn tidy() -> Result<ExitCode> {

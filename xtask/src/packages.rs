@@ -75,6 +75,11 @@ pub fn load() -> Result<(PathBuf, Vec<Package>)> {
     parse(&output.stdout)
 }
 
+/// The root of the workspace around the current directory.
+pub fn root() -> Result<PathBuf> {
+    load().map(|(root, _)| root)
+}
+
 fn parse(json: &[u8]) -> Result<(PathBuf, Vec<Package>)> {
     let metadata: Metadata = serde_json::from_slice(json).context("cargo metadata is not JSON")?;
     let members: Vec<String> = metadata.packages.iter().map(|p| p.name.clone()).collect();

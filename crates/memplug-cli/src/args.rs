@@ -3,14 +3,34 @@
 //! Only the shape of each value is checked here; whether values fit each other, the files and the
 //! system is the business of `sizes`.
 
+use crate::verb_args::{
+    AddArgs, ChmemArgs, CompletionArgs, LsArgs, ManArgs, NotifiersArgs, OfflineArgs, OnlineArgs,
+    PlanArgs, PolicyArgs, RemoveArgs, StatusArgs, WatchArgs, WhyArgs,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use memplug::Bytes;
+use memplug_units::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Memory hotplug, shown and checked on real memory.
 #[derive(Debug, Parser)]
-#[command(name = "memplug", version, about, max_term_width = 100)]
+#[command(
+    name = "memplug",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+Exit statuses: 0 done; 1 failed; 2 what was asked for cannot be, nothing was begun; 3 a notifier
+refused; 64 partly done; 75 something stands in the way now; 77 not permitted; 124 the deadline
+passed; 130 interrupted, and everything undone.
+
+Examples:
+  memplug serve --machine machine.toml &
+  memplug add --node 1 --size 1G
+  memplug online --device 1 --movable
+  memplug plan offline --size 512M
+  memplug offline --size 512M --deadline 30s"
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -20,6 +40,119 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serves files from memory that is plugged and unplugged meanwhile, and checks every page
     Run(RunArgs),
+    /// Serves a machine until it is told to stop
+    Serve(ServeArgs),
+    /// Lists memory blocks as lsmem does
+    Ls(LsArgs),
+    /// Adds memory to a machine
+    Add(AddArgs),
+    /// Brings blocks online
+    Online(OnlineArgs),
+    /// Takes blocks offline
+    Offline(OfflineArgs),
+    /// Removes a device
+    Remove(RemoveArgs),
+    /// Says what an offline would meet, and changes nothing
+    Plan(PlanArgs),
+    /// Says why a block is where it is
+    Why(WhyArgs),
+    /// Prints everything that happens
+    Watch(WatchArgs),
+    /// Shows or changes settings
+    Policy(PolicyArgs),
+    /// Lists who is told first, and what they answered
+    Notifiers(NotifiersArgs),
+    /// Shows the machine as a whole
+    Status(StatusArgs),
+    /// Enables or disables memory as chmem does
+    Chmem(ChmemArgs),
+    /// Prints completions for a shell
+    Completion(CompletionArgs),
+    /// Prints the manual
+    Man(ManArgs),
+    /// Gives one command to the bench of a served machine
+    Workload(WorkloadArgs),
+}
+
+/// A machine in a process of its own.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints one line, ready, when everything is up. SIGTERM and SIGINT end it: what waits is cancelled
+and undone, the tree is unmounted. SIGHUP reads the [policy] of the machine file and the hooks anew.
+
+Exit statuses: 0 told to stop; 2 what was asked for cannot be.
+
+Examples:
+  memplug serve --machine machine.toml --group memwatch --hooks /etc/memplug/hooks.d
+  memplug serve --machine machine.toml --sysfs /run/memplug/sysfs")]
+pub(crate) struct ServeArgs {
+    /// The machine, as a TOML file [default: one node without memory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) machine: Option<PathBuf>,
+    /// Mount its memory/ and node/ directories here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sysfs: Option<PathBuf>,
+    /// Serve a bench for scenarios here: DIMMs, memory in use, callbacks
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) workload: Option<PathBuf>,
+    /// Make the socket for other processes here [default: $MEMPLUG_SOCKET, else memplug.sock in
+    /// $XDG_RUNTIME_DIR, else /run/memplug.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Members of this group may watch and subscribe: a name or a number
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// Programs of this directory are notifiers
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hooks: Option<PathBuf>,
+    /// Time each of them has for a call
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration,
+          requires = "hooks")]
+    pub(crate) hook_limit: Duration,
+    /// What counts when one of them fails: ok or refuse
+    #[arg(long, value_name = "ANSWER", value_enum, default_value_t = HookDefault::Ok,
+          requires = "hooks")]
+    pub(crate) hook_default: HookDefault,
+    /// What goes to the log on standard error, as tracing filters write it
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+}
+
+/// What counts when a hook fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookDefault {
+    /// Consent
+    Ok,
+    /// Refusal
+    Refuse,
+}
+
+/// One command of the bench.
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Commands: plug SIZE NODE [ADDRESS]; unplug NAME; hog|pin|thp NAME MIB NODE; unhog|unpin|where|blocks
+NAME; nb WORDS; ev; uev; cb. Without a socket: wt SECONDS VALUE FILE, a write whose writer catches
+a signal meanwhile.
+
+Exit statuses: 0 done, also if it was refused; 1 no answer in time; 2 it cannot be understood."
+)]
+pub(crate) struct WorkloadArgs {
+    /// The socket of the bench
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Wait for the answer no longer than this; what was begun goes on
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+    /// The command
+    #[arg(
+        value_name = "WORD",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) words: Vec<String>,
 }
 
 /// Exit statuses: 0 every check passed; 1 a check failed; 2 what was asked for cannot be;
@@ -122,7 +255,7 @@ impl CommitChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum ValueError {
+pub(crate) enum ValueError {
     #[error("not a time; write one like 300ms, 12s or 2min")]
     NotATime,
     #[error("no time at all; use 1ms or more")]
@@ -133,7 +266,7 @@ enum ValueError {
     NoSuchBacking,
 }
 
-fn duration(text: &str) -> Result<Duration, ValueError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
     let time = humantime::parse_duration(text).map_err(|_| ValueError::NotATime)?;
     if time < Duration::from_millis(1) {
         return Err(ValueError::NoTime);

@@ -1,6 +1,6 @@
 //! Exit statuses, and how bad input is told: one line on standard error, cause then remedy.
 //!
-//! The statuses are promised in `docs/RUN.md`; scripts depend on them.
+//! The statuses are promised in `docs/RUN.md` and `docs/CLI.md`; scripts depend on them.
 
 use crate::figures::one_line;
 use clap::error::ErrorKind;
@@ -19,6 +19,16 @@ pub(crate) enum Status {
     BadInput,
     /// Interrupted; all of it undone, and no check failed.
     Interrupted,
+    /// A notifier refused.
+    Refused,
+    /// Some of it was done, and stays.
+    Partly,
+    /// Something stands in the way now.
+    Busy,
+    /// The user may not.
+    NoPermission,
+    /// The deadline passed; all of it undone.
+    Deadline,
 }
 
 impl Status {
@@ -28,6 +38,11 @@ impl Status {
             Self::Passed => 0,
             Self::Failed => 1,
             Self::BadInput => 2,
+            Self::Refused => 3,
+            Self::Partly => 64,
+            Self::Busy => 75,
+            Self::NoPermission => 77,
+            Self::Deadline => 124,
             Self::Interrupted => 130,
         }
     }

@@ -3,7 +3,8 @@
 //! `memplug run PATH...` starts a machine in this process, serves the files under PATH from its
 //! memory with readers that check every page, and plugs, onlines, offlines and unplugs a device
 //! meanwhile. It ends with a report, and with a status that says whether all checks passed. What
-//! it prints is described in `docs/RUN.md`.
+//! it prints is described in `docs/RUN.md`. `memplug serve` has a machine in a process of its own;
+//! `memplug workload` puts memory in use on it.
 //!
 //! - `args`: what can be typed. `exit`: statuses, and how bad input is told. `run`: the verb.
 //! - `files`, `digest`: the set of files and what each page must be. `readers`, `phases`: the
@@ -12,15 +13,21 @@
 //! - `schedule`, `steps`: the operations, in order. `memory`: what the process holds meanwhile.
 //! - `observer`, `ledger`, `events`: what the machine tells. `screen`, `narrator`, `map`: live.
 //! - `checks`, `json`, `report`: what it came to. `figures`: how figures are written.
-//! - `interrupt`: Ctrl-C.
+//! - `interrupt`: Ctrl-C. `serve`, `control_socket`, `workload`: a machine in a process
+//!   of its own, its socket, and its bench.
+//! - `verb_args`, `remote`: verbs for a served machine: what can be typed, and the way to it.
+//!   `ls`, `chmem`, `verbs`: those verbs. `documents`: manual and completions.
 //!
 //! Left out: driving the host's own memory blocks; that is other verbs' business.
 #![forbid(unsafe_code)]
 
 mod args;
 mod checks;
+mod chmem;
+mod control_socket;
 mod demo;
 mod digest;
+mod documents;
 mod events;
 mod exit;
 mod figures;
@@ -28,31 +35,69 @@ mod files;
 mod interrupt;
 pub mod json;
 mod ledger;
+mod ls;
 mod map;
 mod memory;
 mod narrator;
 mod observer;
 mod phases;
 mod readers;
+mod remote;
 mod report;
 mod run;
 mod schedule;
 mod screen;
+mod serve;
 mod sizes;
 mod stage;
 mod steps;
+mod verb_args;
+mod verbs;
+mod workload;
 
 use args::Command;
 use clap::Parser;
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// The arguments of this process; one called chmem has the verb left out.
+fn typed() -> (Vec<OsString>, bool) {
+    let mut typed: Vec<OsString> = env::args_os().collect();
+    let program = typed.first().map(Path::new).and_then(Path::file_name);
+    let is_chmem = program.is_some_and(|name| name == "chmem");
+    if is_chmem {
+        typed.insert(1, "chmem".into());
+    }
+    (typed, is_chmem)
+}
 
 /// Runs the command line of this process. Returns the status to exit with.
 pub fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let (typed, is_chmem) = typed();
+    let cli = match args::Cli::try_parse_from(typed) {
         Ok(cli) => cli,
+        Err(error) if is_chmem && error.use_stderr() => return chmem::bad_usage("bad usage"),
         Err(error) => return exit::not_understood(&error),
     };
     match cli.command {
         Command::Run(args) => exit::tell(run::run(&args)),
+        Command::Serve(args) => exit::tell(serve::run(&args)),
+        Command::Workload(args) => exit::tell(workload::run(&args)),
+        Command::Ls(args) => remote::tell(ls::run(&args)),
+        Command::Add(args) => remote::tell(verbs::change::add(&args)),
+        Command::Online(args) => remote::tell(verbs::change::online(&args)),
+        Command::Offline(args) => remote::tell(verbs::change::offline(&args)),
+        Command::Remove(args) => remote::tell(verbs::change::remove(&args)),
+        Command::Plan(args) => remote::tell(verbs::plan::plan(&args)),
+        Command::Why(args) => remote::tell(verbs::plan::why(&args)),
+        Command::Watch(args) => remote::tell(verbs::watch::run(&args)),
+        Command::Policy(args) => remote::tell(verbs::show::policy(&args)),
+        Command::Notifiers(args) => remote::tell(verbs::show::notifiers(&args)),
+        Command::Status(args) => remote::tell(verbs::show::status(&args)),
+        Command::Chmem(args) => chmem::run(&args),
+        Command::Completion(args) => remote::tell(documents::completion(&args)),
+        Command::Man(args) => remote::tell(documents::man(&args)),
     }
 }

@@ -171,7 +171,10 @@ mod tests {
 
     fn args(options: &[&str]) -> RunArgs {
         let line = ["memplug", "run"].iter().chain(options);
-        let Command::Run(args) = Cli::try_parse_from(line).expect("a command line").command;
+        let command = Cli::try_parse_from(line).expect("a command line").command;
+        let Command::Run(args) = command else {
+            panic!("{options:?}: another verb");
+        };
         args
     }
 

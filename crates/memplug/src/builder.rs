@@ -1,14 +1,15 @@
 //! Making a machine in a few lines.
 //!
 //! Boot memory is placed from 4 GiB on, block after block, so that it lies in zone Normal and
-//! every block of it has one zone. The address space is reserved once and holds no memory.
+//! every block of it has one zone; or where the caller says, holes and low zones included. The
+//! address space is reserved once and holds no memory.
 
 use crate::error::BuildError;
 use crate::machine::{Inner, Machine};
 use crate::memory::Memory;
 use crate::sys::{Arena, BackingKind};
 use memplug_core::{
-    BootMemory, Hotplug, MachineConfig, OnlineWord, Policy, Rollback, WatermarkPolicy,
+    BootMemory, Hotplug, MachineConfig, MemoryMap, OnlineWord, Policy, Rollback, WatermarkPolicy,
 };
 use memplug_units::{Bytes, Geometry, NodeId};
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub struct MachineBuilder {
     block_size: Bytes,
     address_space: Bytes,
     boot: Vec<(NodeId, Bytes)>,
+    boot_at: Vec<BootMemory>,
+    cpu_nodes: Vec<NodeId>,
+    memory_map: MemoryMap,
     backing: BackingKind,
     node_backing: Vec<(NodeId, BackingKind)>,
     commit: Commit,
@@ -53,6 +57,9 @@ impl Default for MachineBuilder {
             block_size: Geometry::default().block_size(),
             address_space: Bytes::new(1 << 40),
             boot: Vec::new(),
+            boot_at: Vec::new(),
+            cpu_nodes: vec![NodeId::new(0)],
+            memory_map: MemoryMap::Outside,
             backing: BackingKind::Memfd,
             node_backing: Vec::new(),
             commit: Commit::Lazily,
@@ -89,6 +96,22 @@ impl MachineBuilder {
     /// Memory that is there from the start, on `node`.
     pub fn boot(mut self, node: NodeId, size: Bytes) -> Self {
         self.boot.push((node, size));
+        self
+    }
+    /// Memory that is there from the start, at this physical address; pieces ascending, what
+    /// none covers is a hole. Memory without an address goes behind these.
+    pub fn boot_at(mut self, piece: BootMemory) -> Self {
+        self.boot_at.push(piece);
+        self
+    }
+    /// Nodes with processors, which stay when their last memory goes (default: node 0).
+    pub fn cpu_nodes(mut self, nodes: Vec<NodeId>) -> Self {
+        self.cpu_nodes = nodes;
+        self
+    }
+    /// Where the memory map of added memory lies (default: outside the machine).
+    pub fn memory_map(mut self, map: MemoryMap) -> Self {
+        self.memory_map = map;
         self
     }
     /// What the memory of all nodes is made of (default: memory files).
@@ -144,13 +167,13 @@ impl MachineBuilder {
             limit: self.address_space,
             nodes: self.nodes,
             cpus: self.cpus,
-            cpu_nodes: vec![NodeId::new(0)],
+            cpu_nodes: self.cpu_nodes,
             boot,
+            memory_map: self.memory_map,
             policy: self.policy,
             auto_online: self.auto_online,
             rollback: self.rollback,
             watermarks: self.watermarks,
-            ..MachineConfig::default()
         };
         let kinds = (0..self.nodes).map(NodeId::new).map(|node| {
             let own = self.node_backing.iter().rev().find(|(of, _)| *of == node);
@@ -169,8 +192,14 @@ impl MachineBuilder {
     }
 
     fn place_boot(&self, geometry: &Geometry) -> Result<Vec<BootMemory>, BuildError> {
-        let mut start = BOOT_BASE;
-        let mut placed = Vec::new();
+        let mut placed = self.boot_at.clone();
+        let end = placed
+            .last()
+            .map_or(0, |last| last.start.get().saturating_add(last.size.get()));
+        let mut start = end
+            .max(BOOT_BASE)
+            .checked_next_multiple_of(geometry.block_size().get())
+            .unwrap_or(u64::MAX);
         for &(node, size) in &self.boot {
             let too_much = || BuildError::BootSize(size);
             if !size.get().is_multiple_of(geometry.page_size().get()) {

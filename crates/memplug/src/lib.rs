@@ -24,7 +24,7 @@
 //! ```
 //!
 //! # Map
-//! `machine`: the handle; `builder`: how one is made. `memory`: real memory behind frames.
+//! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time. `memory`: real memory behind frames.
 //! `page`: pages one can use, and how they move. `watch`: what happens, as it happens. `sys`:
 //! the system-call edge. All unsafe code is in `sys` and `page`, each block with its reason.
 
@@ -43,6 +43,7 @@ mod plug;
     )
 )]
 mod sys;
+mod turn;
 mod watch;
 
 pub use builder::{Commit, MachineBuilder};
@@ -53,6 +54,7 @@ pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};
 pub use plug::Plugged;
 pub use sys::rss::{Resident, available_bytes, resident};
 pub use sys::{ArenaError, BackingError, BackingKind, HugePage, TmpfsStep};
+pub use turn::{Turn, Waited};
 pub use watch::Watch;
 
 pub use memplug_core as core;

@@ -4,31 +4,32 @@
 //! all memory back. Transactions wait for each other here, unlike in the core; one that is
 //! begun from inside a callback of another cannot wait and is told `Busy`.
 //!
-//! Lock order: `turn` (one transaction at a time) above everything of the core.
+//! Lock order: `turns` (one transaction at a time) above everything of the core.
 
 use crate::builder::MachineBuilder;
 use crate::error::PoolError;
 use crate::memory::{Memory, MemoryUse};
 use crate::page::{Holder, Pool, Relocate};
 use crate::sys::ArenaError;
+use crate::turn::{Turn, Turns, Waited};
 use crate::watch::Watch;
 use memplug_core::{
-    AddError, AddReport, AddRequest, Answer, Hotplug, MachineView, Notice, Observation,
-    OfflineError, OfflineOptions, OfflinePlan, OfflineReport, OnlineError, OnlineReport,
-    OnlineWord, PageOwner, Registration, RemoveError, RemoveReport, Stays, SubscriberStats,
-    TargetPolicy,
+    AddError, AddReport, AddRequest, Answer, CancelHandle, Hotplug, MachineView, Notice,
+    Observation, OfflineError, OfflineOptions, OfflinePlan, OfflineReport, OnlineError,
+    OnlineReport, OnlineWord, PageOwner, Registration, RemoveError, RemoveReport, Stays,
+    SubscriberStats, TargetPolicy,
 };
 use memplug_units::{BlockId, Bytes, DeviceId, Pfn};
-use std::cell::Cell;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 pub(crate) struct Inner {
     hotplug: Hotplug,
     memory: Arc<Memory>,
     base: *mut u8,
     page_shift: u32,
-    turn: Mutex<()>,
+    turns: Turns,
 }
 
 // UNSAFETY: `base` makes the type neither Send nor Sync by itself.
@@ -37,20 +38,6 @@ pub(crate) struct Inner {
 unsafe impl Send for Inner {}
 // SAFETY: as above.
 unsafe impl Sync for Inner {}
-
-thread_local! {
-    /// Whether this thread is inside a transaction, that is, in a callback of one.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Resets [`INSIDE`] also when a transaction unwinds.
-struct Inside;
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.set(false);
-    }
-}
 
 impl Inner {
     pub(crate) fn new(hotplug: Hotplug, memory: Arc<Memory>) -> Result<Self, ArenaError> {
@@ -61,7 +48,7 @@ impl Inner {
             memory,
             base,
             page_shift,
-            turn: Mutex::new(()),
+            turns: Turns::default(),
         })
     }
 
@@ -88,13 +75,8 @@ impl Inner {
 
     /// Runs a transaction when no other does.
     fn exclusively<R>(&self, run: impl FnOnce(&Hotplug) -> R) -> R {
-        if INSIDE.get() {
-            // Waiting here would be waiting for ourselves; the core answers `Busy`.
-            return run(&self.hotplug);
-        }
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        INSIDE.set(true);
-        let _inside = Inside;
+        // Inside a callback there is no turn to be had; the core answers `Busy`.
+        let _turn = self.turns.take();
         run(&self.hotplug)
     }
 }
@@ -125,6 +107,33 @@ impl Machine {
     /// Settings of a new machine.
     pub fn builder() -> MachineBuilder {
         MachineBuilder::default()
+    }
+
+    /// Waits for the turn to run transactions, and has it until the guard is dropped: those of
+    /// this thread run, all others wait. `cancel` and `until` end the waiting. A thread that
+    /// has a turn already, or is inside a callback, gets one that changes nothing.
+    ///
+    /// ```
+    /// use memplug::{CancelHandle, Machine, Waited};
+    ///
+    /// let machine = Machine::builder().build()?;
+    /// let turn = machine.turn(None, None)?;
+    /// let (other, cancel) = (machine.clone(), CancelHandle::new());
+    /// cancel.cancel();
+    /// let waited = std::thread::spawn(move || other.turn(Some(&cancel), None).err());
+    /// assert_eq!(waited.join().expect("no panic"), Some(Waited::Cancelled));
+    /// drop(turn);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Waited`] says what ended the waiting; nothing was done.
+    pub fn turn(
+        &self,
+        cancel: Option<&CancelHandle>,
+        until: Option<Instant>,
+    ) -> Result<Turn<'_>, Waited> {
+        self.0.turns.wait(cancel, until)
     }
 
     /// Adds a device; its blocks are offline, unless the machine onlines by itself.

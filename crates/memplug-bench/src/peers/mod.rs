@@ -1,0 +1,51 @@
+//! Who is measured: ours, and the peers. Static dispatch: every workload is compiled for each.
+//!
+//! - `ours`: the frame table and, above it, the core. `buddy`: the buddy allocator of the
+//!   registry behind its spin lock. `application`: allocators of programs, for page-sized
+//!   pieces. `absent`: in the place of a peer that comes from outside.
+//!
+//! A peer from outside the registry (LLFree) implements [`Outsider`] in a crate that the
+//! repository does not hold; this one only says what it has to offer.
+
+pub(crate) mod absent;
+#[cfg(feature = "application-allocators")]
+pub(crate) mod application;
+pub(crate) mod buddy;
+pub(crate) mod ours;
+
+use anyhow::Result;
+use std::time::Duration;
+
+/// An allocator of page frames, or of pages. A chunk is a number: frame or address.
+pub trait PageAllocator: Sync {
+    /// A chunk of the order, for the processor with this number.
+    fn get<const ORDER: u8>(&self, cpu: usize) -> Option<u64>;
+
+    /// Frees it. False if the allocator did not take it.
+    fn put<const ORDER: u8>(&self, cpu: usize, chunk: u64) -> bool;
+
+    /// Free frames, if it can tell.
+    fn free_frames(&self) -> Option<u64>;
+}
+
+/// A page frame allocator from outside.
+pub trait Outsider: PageAllocator + Sized {
+    /// Its name; none if it is not there.
+    const NAME: Option<&'static str>;
+
+    /// One over so many frames, all free.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn create(frames: u64, cpus: usize) -> Result<Self>;
+
+    /// Bytes of metadata it asks for.
+    fn metadata_bytes(frames: u64, cpus: usize) -> u64;
+
+    /// Time to initialise one over so many frames, in fresh memory that is taken from the
+    /// system within that time, or in memory that was written a moment ago.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn initialise(frames: u64, cpus: usize, fresh: bool) -> Result<Duration>;
+}

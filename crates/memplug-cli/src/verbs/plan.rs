@@ -1,0 +1,132 @@
+//! `memplug plan offline` and `memplug why`.
+//!
+//! Both only look: nobody is told, nothing moves, and what they say may be old when it is read.
+
+use super::which::{placement, target};
+use crate::exit::{Status, complain};
+use crate::ls::human;
+use crate::remote::{Trouble, connect, print, print_json};
+use crate::verb_args::{PlanArgs, PlanOfflineArgs, PlanWhat, WhyArgs};
+use memplug_client::{Client, PlanParameters};
+use memplug_control::{BlockPlan, OfflinePlan};
+use std::fmt::Write;
+
+/// Runs `memplug plan`.
+pub(crate) fn plan(args: &PlanArgs) -> Result<Status, Trouble> {
+    let PlanWhat::Offline(args) = &args.what;
+    offline(args)
+}
+
+fn offline(args: &PlanOfflineArgs) -> Result<Status, Trouble> {
+    let mut client = connect(&args.socket)?;
+    let (what, node) = target(&args.which, &mut client)?;
+    let parameters = PlanParameters {
+        what,
+        node,
+        placement: placement(args.placement),
+    };
+    show(&mut client, &parameters, args.json)
+}
+
+/// Shows a plan; the status says whether it would work.
+pub(super) fn show(
+    client: &mut Client,
+    parameters: &PlanParameters,
+    json: bool,
+) -> Result<Status, Trouble> {
+    let plan = client.plan(parameters)?;
+    if json {
+        print_json(&plan);
+    } else {
+        print(&text(&plan));
+    }
+    if plan.feasible {
+        return Ok(Status::Passed);
+    }
+    complain("not all of it would go; ask for less, or settle what is in the way");
+    Ok(Status::Busy)
+}
+
+fn obstacles(text: &mut String, block: &BlockPlan) {
+    let never = block.never.iter().cloned();
+    let obstacles = block.obstacles.iter().map(ToString::to_string);
+    for line in never.chain(obstacles) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  in the way: {line}");
+    }
+}
+
+fn text(plan: &OfflinePlan) -> String {
+    let mut text = String::new();
+    for block in &plan.blocks {
+        let zone = block.zone.map_or("several zones", |zone| zone.name());
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "memory{} of node{} ({zone}): {} pages to move, {} to release",
+            block.block, block.node, block.move_pages, block.release_pages
+        );
+        obstacles(&mut text, block);
+    }
+    for room in &plan.targets {
+        let _ = writeln!(
+            text,
+            "to node{} {}: {} pages of {} free",
+            room.node, room.zone, room.takes_pages, room.free_pages
+        );
+    }
+    if plan.homeless_pages > 0 {
+        let _ = writeln!(
+            text,
+            "no room: for {} pages; free memory elsewhere",
+            plan.homeless_pages
+        );
+    }
+    for block in &plan.left_out {
+        let _ = writeln!(
+            text,
+            "left out: memory{} of node{}",
+            block.block, block.node
+        );
+        obstacles(&mut text, block);
+    }
+    let _ = write!(
+        text,
+        "{} in {} blocks",
+        human(plan.bytes),
+        plan.blocks.len()
+    );
+    if plan.missing_bytes > 0 {
+        let _ = write!(text, ", {} missing", human(plan.missing_bytes));
+    }
+    let verdict = if plan.feasible {
+        "would go"
+    } else {
+        "would not all go"
+    };
+    let _ = writeln!(text, "; {verdict}");
+    text
+}
+
+/// Runs `memplug why`.
+pub(crate) fn why(args: &WhyArgs) -> Result<Status, Trouble> {
+    let why = connect(&args.socket)?.why(args.block)?;
+    if args.json {
+        print_json(&why);
+        return Ok(Status::Passed);
+    }
+    let mut text = format!("{}\n", why.summary);
+    if let Some(plan) = &why.plan {
+        obstacles(&mut text, plan);
+    }
+    for owner in &why.owners {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "  {}: {} pages, {} of them movable",
+            owner.owner, owner.pages, owner.movable_pages
+        );
+    }
+    print(&text);
+    Ok(Status::Passed)
+}

@@ -1,0 +1,177 @@
+//! A machine served as a process of its own, and verbs as others, for tests.
+//!
+//! Nothing here names a file below `/sys`: machines are served in temporary directories, and go
+//! with them.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub const MACHINE: &str = r#"
+[machine]
+nodes = 2
+like = "linux"
+overcommit = true
+[policy]
+auto_movable_ratio = 301
+[[boot]]
+node = 0
+start = "0x0"
+end = "0x40000000"
+[[device]]
+node = 1
+size = "1G"
+online = "online_movable"
+"#;
+
+/// Longer than anything here takes unless it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Machine {
+    pub directory: tempfile::TempDir,
+    pub child: Child,
+}
+
+pub fn memplug() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memplug"));
+    command
+        .env_remove("MEMPLUG_SOCKET")
+        .env_remove("XDG_RUNTIME_DIR");
+    command
+}
+
+impl Machine {
+    pub fn with(more: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        // Strangers come along here, too.
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(directory.path(), mode).expect("set");
+        let file = directory.path().join("machine.toml");
+        fs::write(&file, MACHINE).expect("written");
+        let mut child = memplug()
+            .arg("serve")
+            .args(["--log", "warn", "--machine"])
+            .arg(&file)
+            .arg("--socket")
+            .arg(directory.path().join("socket"))
+            .arg("--workload")
+            .arg(directory.path().join("bench"))
+            .args(more(directory.path()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        let mut line = String::new();
+        let out = child.stdout.as_mut().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+        Self { directory, child }
+    }
+
+    pub fn new() -> Self {
+        Self::with(|_| Vec::new())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = memplug();
+        command
+            .args(words)
+            .env("MEMPLUG_SOCKET", self.path("socket"));
+        command
+    }
+
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("run")
+    }
+
+    /// Runs a verb that must end with this status; what it printed.
+    pub fn expect(&self, status: i32, words: &[&str]) -> String {
+        let output = self.run(words);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {out}{err}");
+        if status != 0 {
+            assert!(
+                err.starts_with("memplug: ") && err.lines().count() >= 1,
+                "{words:?}: {err}"
+            );
+        }
+        out
+    }
+
+    pub fn bench(&self, words: &[&str]) {
+        let output = self
+            .command(&["workload", "--socket"])
+            .arg(self.path("bench"))
+            .args(words)
+            .output();
+        assert_eq!(output.expect("run").status.code(), Some(0), "{words:?}");
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        signal_to(&self.child, signal);
+    }
+
+    pub fn states(&self) -> String {
+        self.expect(
+            0,
+            &[
+                "ls",
+                "-a",
+                "-n",
+                "-o",
+                "BLOCK,STATE,ZONES",
+                "--summary=never",
+            ],
+        )
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal_to(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).expect("sent");
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A subscriber over the socket that is silent for ever, or refuses.
+pub fn subscriber(machine: &Machine, refuses: bool) -> memplug_client::Subscription {
+    let client = memplug_client::Client::connect(&machine.path("socket")).expect("a connection");
+    let subscriber = memplug_client::Subscriber::named("resident").limit(Duration::from_secs(600));
+    client
+        .subscribe(subscriber, move |notice| {
+            match (refuses, notice.answer_within_ms) {
+                (_, None) => memplug_client::Answer::Done,
+                (true, _) => memplug_client::Answer::refuse("in use"),
+                (false, _) => {
+                    std::thread::sleep(Duration::from_secs(2));
+                    memplug_client::Answer::Ok
+                }
+            }
+        })
+        .expect("subscribed")
+}

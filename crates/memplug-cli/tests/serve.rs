@@ -1,0 +1,380 @@
+//! `memplug serve` as a process: its end, what it reads anew, who may do what, and programs that
+//! talk to it.
+//!
+//! Skipped with a reason: what needs root, and what needs a Python module that cannot be had.
+
+mod machine;
+
+use machine::{MACHINE, Machine, PATIENCE, memplug, signal_to, subscriber, text, until};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_stranger_may_look_and_no_more() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: not root, so there is no other user to be");
+        return;
+    }
+    let machine = Machine::with(|_| vec!["--group".into(), "4242".into()]);
+    // The command itself may lie where strangers do not get.
+    let copy = machine.path("memplug");
+    fs::copy(env!("CARGO_BIN_EXE_memplug"), &copy).expect("copied");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("set");
+    let as_stranger = |groups: &str, words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", groups])
+            .arg(&copy)
+            .args(words);
+        command.env("MEMPLUG_SOCKET", machine.path("socket"));
+        let output = command.output().expect("setpriv runs");
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let before = machine.states();
+    let none = "--clear-groups";
+    for words in [
+        &["ls"][..],
+        &["status"],
+        &["policy"],
+        &["why", "33"],
+        &["notifiers"],
+    ] {
+        assert_eq!(as_stranger(none, words).0, Some(0), "{words:?}");
+    }
+    for words in [
+        &["offline", "33"][..],
+        &["online", "33"],
+        &["add", "--size", "128M"],
+        &["remove", "0"],
+        &["policy", "auto_movable_ratio=5"],
+        &["watch", "--count", "1"],
+        &["notifiers", "--audit"],
+    ] {
+        let (status, out, err) = as_stranger(none, words);
+        assert_eq!(status, Some(77), "{words:?}: {out}{err}");
+        assert!(err.contains("user 65534 may not"), "{err}");
+    }
+    let member = "--groups=4242";
+    assert_eq!(as_stranger(member, &["notifiers", "--audit"]).0, Some(0));
+    assert_eq!(as_stranger(member, &["offline", "33"]).0, Some(77));
+    assert_eq!(machine.states(), before);
+    fs::set_permissions(machine.path("socket"), fs::Permissions::from_mode(0o600)).expect("set");
+    assert_eq!(
+        as_stranger(none, &["ls"]).0,
+        Some(77),
+        "not even to connect"
+    );
+}
+
+#[test]
+fn sigterm_undoes_what_is_under_way_and_sighup_reads_policies_and_hooks() {
+    let mut machine = Machine::with(|directory| {
+        let hooks = directory.join("hooks.d");
+        fs::create_dir(&hooks).expect("a directory");
+        fs::set_permissions(&hooks, fs::Permissions::from_mode(0o755)).expect("set");
+        vec!["--hooks".into(), hooks.display().to_string()]
+    });
+    assert!(
+        machine
+            .expect(0, &["policy", "auto_movable_ratio"])
+            .contains("=301")
+    );
+    let hook = machine.path("hooks.d/50-no");
+    fs::write(
+        &hook,
+        "#!/bin/sh\n# memplug: events=going_offline\necho kept; exit 3\n",
+    )
+    .expect("written");
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("set");
+    let changed = MACHINE.replace("= 301", "= 44");
+    fs::write(machine.path("machine.toml"), changed).expect("written");
+    machine.signal(rustix::process::Signal::HUP);
+    until("read anew", || {
+        machine
+            .expect(0, &["policy", "auto_movable_ratio"])
+            .contains("=44")
+    });
+    until("there", || {
+        machine.expect(0, &["notifiers"]).contains("hook:50-no")
+    });
+    machine.expect(3, &["offline", "33"]);
+    // What cannot be read changes nothing.
+    fs::write(
+        machine.path("machine.toml"),
+        "[policy]\nauto_movable_ratio = \"x\"\n",
+    )
+    .expect("written");
+    fs::remove_file(&hook).expect("removed");
+    machine.signal(rustix::process::Signal::HUP);
+    until("gone", || {
+        !machine.expect(0, &["notifiers"]).contains("hook:50-no")
+    });
+    assert!(
+        machine
+            .expect(0, &["policy", "auto_movable_ratio"])
+            .contains("=44")
+    );
+
+    let thinker = subscriber(&machine, false);
+    let child = machine
+        .command(&["offline", "33"])
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.expect("started");
+    until("going", || machine.states().contains("33 on->off"));
+    machine.signal(rustix::process::Signal::TERM);
+    assert_eq!(machine.child.wait().expect("ended").code(), Some(0));
+    assert_eq!(
+        child.wait().expect("ended").code(),
+        Some(130),
+        "undone, and told so"
+    );
+    drop(thinker);
+    assert!(!machine.path("socket").exists() && !machine.path("bench").exists());
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let mut child = memplug()
+        .args(["serve", "--socket"])
+        .arg(directory.path().join("socket"))
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let told = || {
+        let mut bytes = [0; 256];
+        let count = manager.recv(&mut bytes).expect("told");
+        text(&bytes[..count])
+    };
+    assert!(told().contains("READY=1"));
+    signal_to(&child, rustix::process::Signal::TERM);
+    assert!(told().contains("STOPPING=1"));
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn watch_prints_one_json_object_a_line() {
+    let machine = Machine::new();
+    let watch = machine
+        .command(&["watch", "-J", "--count", "5"])
+        .stdout(Stdio::piped())
+        .spawn();
+    let watch = watch.expect("started");
+    until("watching", || {
+        machine.expect(0, &["status"]).contains("1 watchers")
+    });
+    machine.expect(0, &["offline", "33"]);
+    let output = watch.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<serde_json::Value> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 5);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["schema"] == 1 && line["seq"].is_u64())
+    );
+    assert_eq!(
+        (&lines[0]["what"], &lines[0]["target"]),
+        (&"begun".into(), &33.into())
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["event"] == "going_offline" && line["calls"].is_array())
+    );
+}
+
+#[test]
+fn every_verb_has_json_that_can_be_read() {
+    let machine = Machine::new();
+    for words in [
+        &["status", "--json"][..],
+        &["policy", "--json"],
+        &["notifiers", "--json"],
+        &["notifiers", "--audit", "--json"],
+        &["plan", "offline", "--size", "256M", "--json"],
+        &["why", "33", "--json"],
+        &["offline", "--size", "256M", "--dry-run", "--json"],
+        &["offline", "--size", "256M", "--json"],
+        &["online", "--size", "256M", "--json"],
+        &["add", "--node", "1", "--size", "128M", "--json"],
+        &["remove", "1", "--offline-first", "--json"],
+        &["ls", "--json"],
+    ] {
+        let out = machine.expect(0, words);
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&out);
+        assert!(read.is_ok(), "{words:?}: {out}");
+    }
+    let output = machine.run(&["offline", "999", "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(read["error"]["kind"], "no_such_block");
+}
+
+#[test]
+fn manual_and_completions_know_every_verb() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let written = memplug()
+        .arg("man")
+        .arg(directory.path())
+        .status()
+        .expect("run");
+    assert!(written.success());
+    let page = fs::read_to_string(directory.path().join("memplug.1")).expect("a page");
+    for status in [
+        "64 partly done",
+        "77 not permitted",
+        "124 the deadline",
+        "130 interrupted",
+    ] {
+        assert!(page.contains(status), "{status}");
+    }
+    for verb in [
+        "run",
+        "serve",
+        "ls",
+        "add",
+        "online",
+        "offline",
+        "remove",
+        "plan",
+        "why",
+        "watch",
+        "policy",
+        "notifiers",
+        "status",
+        "chmem",
+        "completion",
+        "man",
+    ] {
+        let name = directory.path().join(format!("memplug-{verb}.1"));
+        assert!(
+            fs::read_to_string(&name).is_ok_and(|text| text.contains(".TH")),
+            "{verb}"
+        );
+        for shell in ["bash", "zsh", "fish"] {
+            let output = memplug().args(["completion", shell]).output().expect("run");
+            assert!(text(&output.stdout).contains(verb), "{shell} {verb}");
+        }
+    }
+    let script = memplug()
+        .args(["completion", "bash"])
+        .output()
+        .expect("run")
+        .stdout;
+    let file = directory.path().join("completion");
+    fs::write(&file, script).expect("written");
+    let checked = Command::new("bash").arg("-n").arg(&file).status();
+    assert!(
+        checked.map_or(true, |status| status.success()),
+        "bash can read it"
+    );
+}
+
+#[test]
+fn two_machines_do_not_share_a_socket() {
+    let machine = Machine::new();
+    let second = memplug()
+        .args(["serve", "--socket"])
+        .arg(machine.path("socket"))
+        .output();
+    let second = second.expect("run");
+    assert_eq!(second.status.code(), Some(2));
+    assert!(text(&second.stderr).contains("another service listens there"));
+    machine.expect(0, &["ls"]);
+    for words in [
+        &["--group", "no such group"][..],
+        &["--hooks", "/nonexistent"],
+        &["--log", "a=b=c"],
+    ] {
+        let path = machine.path("other");
+        let output = memplug()
+            .args(["serve", "--socket"])
+            .arg(path)
+            .args(words)
+            .output()
+            .expect("run");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+}
+
+/// A Python with the module `varlink`, in an environment of its own.
+fn python(directory: &Path) -> Option<PathBuf> {
+    let quiet = |command: &mut Command| {
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let place = directory.join("python");
+    let made = quiet(Command::new("python3").args(["-m", "venv"]).arg(&place));
+    let python = place.join("bin/python");
+    let words = [
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--timeout",
+        "10",
+        "--retries",
+        "1",
+        "varlink",
+    ];
+    (made && quiet(Command::new(&python).args(words))).then_some(python)
+}
+
+#[test]
+fn a_python_program_subscribes_and_refuses() {
+    let machine = Machine::new();
+    let Some(python) = python(machine.directory.path()) else {
+        println!("skipped: python3 with the module varlink cannot be had here");
+        return;
+    };
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/subscribe.py");
+    let child = Command::new(python)
+        .arg(program)
+        .arg(machine.path("socket"))
+        .arg("33")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.expect("started");
+    until("subscribed", || {
+        machine.expect(0, &["notifiers"]).contains("python")
+    });
+    machine.expect(3, &["offline", "33"]);
+    machine.expect(0, &["offline", "34"]);
+    let refusals = machine.expect(0, &["notifiers", "--refusals"]);
+    assert!(refusals.contains("kept by python"), "{refusals}");
+    machine.signal(rustix::process::Signal::TERM);
+    let status = child.wait().expect("ended");
+    let mut out = String::new();
+    child
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut out)
+        .expect("text");
+    assert_eq!(status.code(), Some(0));
+    for line in [
+        "going_offline 33",
+        "cancel_offline 33",
+        "going_offline 34",
+        "offline 34",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+}

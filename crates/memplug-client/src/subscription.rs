@@ -1,0 +1,174 @@
+//! Being a notifier from another process: notices come over one connection, answers go over a
+//! second one, and the callback runs on a thread between.
+
+use crate::client::{Client, nothing_said, read};
+use crate::error::ClientError;
+use memplug_control::{Answer, MemoryEvent};
+use memplug_interface::{
+    AnswerParameters, AnswerWord, Notice, SubscribeParameters, SubscribeReply, method,
+};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Who subscribes, and how.
+#[derive(Clone, Debug)]
+pub struct Subscriber(SubscribeParameters);
+
+impl Subscriber {
+    /// All events, priority 0, the service's time limit, consent when silent.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self(SubscribeParameters {
+            name: name.into(),
+            ..SubscribeParameters::default()
+        })
+    }
+    /// Higher is asked first.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.0.priority = Some(priority);
+        self
+    }
+    /// These events only.
+    pub fn events(mut self, events: impl Into<Vec<MemoryEvent>>) -> Self {
+        self.0.events = Some(events.into());
+        self
+    }
+    /// Time for an answer.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.0.limit_ms = Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+    /// What counts when it stays silent.
+    pub fn default_answer(mut self, answer: AnswerWord) -> Self {
+        self.0.default_answer = Some(answer);
+        self
+    }
+}
+
+/// Under the name of this program.
+impl From<i32> for Subscriber {
+    fn from(priority: i32) -> Self {
+        let program = std::env::args_os().next().unwrap_or_default();
+        let name = std::path::Path::new(&program).file_name();
+        let name = name.map(|name| name.to_string_lossy().chars().take(32).collect::<String>());
+        Self::named(name.unwrap_or_else(|| "subscriber".into())).priority(priority)
+    }
+}
+
+/// A place on the chain of a machine, until it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    stream: UnixStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn words(answer: Answer) -> (AnswerWord, Option<u16>, Option<String>) {
+    match answer {
+        Answer::Done => (AnswerWord::Done, None, None),
+        Answer::Ok => (AnswerWord::Ok, None, None),
+        Answer::Stop => (AnswerWord::Stop, None, None),
+        Answer::Bad => (AnswerWord::Refuse, Some(1), None),
+        Answer::Refuse { errno, reason } => {
+            let errno = if (1..=4095).contains(&errno) {
+                errno
+            } else {
+                1
+            };
+            (AnswerWord::Refuse, Some(errno), Some(reason))
+        }
+        // A number of C has no meaning across processes but its refusal.
+        Answer::Raw(raw) if raw & 0x7fff > 1 => (AnswerWord::Refuse, Some(1), None),
+        Answer::Raw(_) => (AnswerWord::Ok, None, None),
+    }
+}
+
+impl Subscription {
+    pub(crate) fn new(
+        client: &Client,
+        subscriber: Subscriber,
+        mut callback: impl FnMut(&Notice) -> Answer + Send + 'static,
+    ) -> Result<Self, ClientError> {
+        let (mut notices, mut answers) = (client.again()?, client.again()?);
+        let stream = notices.inner.try_clone_stream();
+        let stream = stream.map_err(|error| ClientError::Call(error.into()))?;
+        let (placed, place) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let replies = notices.inner.call_more(&method("Subscribe"), &subscriber.0);
+            let mut replies = match replies {
+                Ok(replies) => replies,
+                Err(error) => return drop(placed.send(Err(error.into()))),
+            };
+            let first = replies.next().map(|reply| reply.map_err(ClientError::from));
+            let first = first.unwrap_or_else(|| Err(nothing_said()));
+            let secret = match first.and_then(read::<SubscribeReply>) {
+                Ok(SubscribeReply {
+                    subscription: Some(secret),
+                    ..
+                }) => secret,
+                Ok(_) => return drop(placed.send(Err(nothing_said()))),
+                Err(error) => return drop(placed.send(Err(error))),
+            };
+            // Nobody waits for it only if this very call has panicked.
+            let _ = placed.send(Ok(()));
+            for reply in replies {
+                let reply = reply
+                    .map_err(ClientError::from)
+                    .and_then(read::<SubscribeReply>);
+                let Ok(SubscribeReply {
+                    notice: Some(notice),
+                    ..
+                }) = reply
+                else {
+                    return;
+                };
+                let (answer, errno, reason) = words(callback(&notice));
+                if notice.answer_within_ms.is_none() {
+                    continue;
+                }
+                let parameters = AnswerParameters {
+                    subscription: secret.clone(),
+                    notice: notice.id,
+                    answer,
+                    errno,
+                    reason: reason.map(|reason| reason.chars().take(256).collect()),
+                };
+                // One that comes too late is of no effect, as the interface says.
+                let _ = answers.inner.call(&method("Answer"), &parameters);
+            }
+        });
+        let mut subscription = Self {
+            stream,
+            thread: Some(thread),
+        };
+        match place.recv().unwrap_or_else(|_| Err(nothing_said())) {
+            Ok(()) => Ok(subscription),
+            Err(error) => {
+                subscription.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the service still has it.
+    pub fn is_alive(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn end(&mut self) {
+        // The service may have hung up first.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            // A callback that panicked ended the subscription, and nothing else.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

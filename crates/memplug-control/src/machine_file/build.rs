@@ -1,0 +1,237 @@
+//! From the keys of a machine file to a machine's settings. What a line by itself gets wrong is
+//! told with that line; what only shows as a whole is left to the machine.
+
+use super::keys::{Backing, Boot, Commit, Like, Map, Size};
+use super::{MachineFile, MachineFileError};
+use crate::policy::{AutoOnline, OnlinePolicy as Named};
+use memplug::core::{BootMemory, MemoryMap};
+use memplug::{
+    BackingKind, Bytes, Geometry, HugePage, Machine, MachineBuilder, NodeId, OnlinePolicy,
+    OnlineWord, Policy, Rollback, WatermarkPolicy,
+};
+use toml::Spanned;
+
+const DEFAULT_SPACE: u64 = 1 << 40;
+
+/// Boot memory as it is written: with a place of its own, or behind the rest.
+enum Placed {
+    At(BootMemory),
+    Behind(NodeId, Bytes),
+}
+
+impl MachineFile {
+    fn is_like_linux(&self) -> bool {
+        self.keys.machine.like == Some(Like::Linux)
+    }
+
+    fn map(&self) -> MemoryMap {
+        match (self.keys.machine.memory_map, self.is_like_linux()) {
+            (Some(Map::Outside), _) | (None, false) => MemoryMap::Outside,
+            (Some(Map::Kernel), _) | (None, true) => MemoryMap::Kernel,
+            (Some(Map::OnMemory), _) => MemoryMap::OnMemory,
+        }
+    }
+
+    /// Whether a device of one block may hold its own memory map.
+    pub(super) fn own_maps(&self) -> bool {
+        self.map() == MemoryMap::OnMemory
+    }
+
+    /// The node of each processor.
+    pub(super) fn cpu_nodes(&self) -> Vec<u32> {
+        let keys = &self.keys.machine;
+        match &keys.cpu_nodes {
+            Some(nodes) => nodes.get_ref().iter().copied().map(u32::from).collect(),
+            None => {
+                let cpus = keys.cpus.as_ref().map_or(1, |cpus| *cpus.get_ref());
+                vec![0; usize::from(cpus)]
+            }
+        }
+    }
+
+    fn nodes(&self) -> Result<u16, MachineFileError> {
+        let Some(nodes) = &self.keys.machine.nodes else {
+            return Ok(1);
+        };
+        if !(1..=1024).contains(nodes.get_ref()) {
+            let cause = format!("{} nodes cannot be; use 1 to 1024", nodes.get_ref());
+            return self.line(nodes.span(), cause);
+        }
+        Ok(*nodes.get_ref())
+    }
+
+    fn check_cpus(&self, nodes: u16) -> Result<u16, MachineFileError> {
+        let keys = &self.keys.machine;
+        let cpus = keys.cpus.as_ref();
+        if let Some(cpus) = cpus.filter(|cpus| !(1..=1024).contains(cpus.get_ref())) {
+            let cause = format!("{} processors cannot be; use 1 to 1024", cpus.get_ref());
+            return self.line(cpus.span(), cause);
+        }
+        let wanted = cpus.map(|cpus| usize::from(*cpus.get_ref()));
+        if let Some(list) = &keys.cpu_nodes {
+            let count = list.get_ref().len();
+            if count == 0 || count > 1024 || wanted.is_some_and(|wanted| wanted != count) {
+                let cause = "cpu_nodes has another number of processors; name the node of each";
+                return self.line(list.span(), cause);
+            }
+            if let Some(node) = list.get_ref().iter().find(|&&node| node >= nodes) {
+                let cause = format!("node {node} is not possible; raise `nodes`");
+                return self.line(list.span(), cause);
+            }
+        }
+        Ok(u16::try_from(self.cpu_nodes().len()).unwrap_or(1024))
+    }
+
+    fn place(&self, boot: &Boot, nodes: u16) -> Result<Placed, MachineFileError> {
+        let spans = [&boot.size, &boot.end, &boot.start];
+        let span = spans.into_iter().flatten().map(Spanned::span).next();
+        let Some(span) = span else {
+            return self.line(
+                0..0,
+                "boot memory without size; give `size`, or `start` and `end`",
+            );
+        };
+        if boot.node >= nodes {
+            let cause = format!("node {} is not possible; raise `nodes`", boot.node);
+            return self.line(span, cause);
+        }
+        let value = |size: &Option<Spanned<Size>>| size.as_ref().map(|size| size.get_ref().0);
+        let node = NodeId::new(boot.node);
+        let (start, size) = match (value(&boot.start), value(&boot.end), value(&boot.size)) {
+            (None, None, Some(size)) => return Ok(Placed::Behind(node, Bytes::new(size))),
+            (Some(start), None, Some(size)) => (start, size),
+            (Some(start), Some(end), None) if end > start => (start, end - start),
+            (Some(_), Some(_), None) => {
+                return self.line(span, "boot memory ends before it starts; raise `end`");
+            }
+            _ => {
+                let cause = "boot memory lacks its size; give `start` with `end` or `size`, or `size` alone";
+                return self.line(span, cause);
+            }
+        };
+        if !start.is_multiple_of(4096) || !size.is_multiple_of(4096) || size == 0 {
+            return self.line(
+                span,
+                "boot memory is not whole pages; use multiples of 4096",
+            );
+        }
+        Ok(Placed::At(BootMemory {
+            node,
+            start: Bytes::new(start),
+            size: Bytes::new(size),
+        }))
+    }
+
+    fn block_size(&self, boot_end: u64) -> Result<Bytes, MachineFileError> {
+        let Some(written) = &self.keys.machine.block_size else {
+            return Ok(Geometry::default().block_size());
+        };
+        if written.get_ref() == "as-linux" {
+            return Ok(Geometry::like_linux(Bytes::new(boot_end), true).block_size());
+        }
+        let parsed: Result<Bytes, _> = written.get_ref().parse();
+        let size = match parsed {
+            Ok(size) => size,
+            Err(error) => return self.line(written.span(), format!("block size: {error}")),
+        };
+        match Geometry::with_block_size(size) {
+            Ok(_) => Ok(size),
+            Err(error) => self.line(written.span(), error.to_string()),
+        }
+    }
+
+    fn address_space(&self) -> Result<Bytes, MachineFileError> {
+        let Some(space) = &self.keys.machine.address_space else {
+            return Ok(Bytes::new(DEFAULT_SPACE));
+        };
+        let size = space.get_ref().0;
+        let largest = 1u64 << 46;
+        if size < 1 << 30 || size > largest || !size.is_multiple_of(2 << 30) {
+            let cause = "address space cannot be that; use a multiple of 2G up to 64T";
+            return self.line(space.span(), cause);
+        }
+        Ok(Bytes::new(size))
+    }
+
+    /// The machine's settings, all lines checked.
+    pub(super) fn builder(&self) -> Result<MachineBuilder, MachineFileError> {
+        let keys = &self.keys.machine;
+        let nodes = self.nodes()?;
+        let cpus = self.check_cpus(nodes)?;
+        let mut builder = Machine::builder().nodes(nodes).cpus(cpus);
+        let mut boot_end = 0;
+        for boot in &self.keys.boot {
+            builder = match self.place(boot, nodes)? {
+                Placed::At(piece) => {
+                    boot_end = piece.start.get().saturating_add(piece.size.get());
+                    builder.boot_at(piece)
+                }
+                Placed::Behind(node, size) => builder.boot(node, size),
+            };
+        }
+        for device in &self.keys.device {
+            if device.node >= nodes {
+                let cause = format!("node {} is not possible; raise `nodes`", device.node);
+                return self.line(device.size.span(), cause);
+            }
+        }
+        let mut cpu_nodes: Vec<u16> = self
+            .cpu_nodes()
+            .into_iter()
+            .filter_map(|node| u16::try_from(node).ok())
+            .collect();
+        cpu_nodes.sort_unstable();
+        cpu_nodes.dedup();
+        if self.is_like_linux() {
+            builder = builder
+                .rollback(Rollback::WholeChain)
+                .watermarks(WatermarkPolicy::Linux {
+                    min_free_kbytes: keys.min_free_kbytes,
+                });
+        }
+        Ok(self.settings(
+            builder
+                .block_size(self.block_size(boot_end)?)
+                .address_space(self.address_space()?)
+                .cpu_nodes(cpu_nodes.into_iter().map(NodeId::new).collect())
+                .memory_map(self.map())
+                .overcommit(keys.overcommit),
+        ))
+    }
+
+    fn settings(&self, builder: MachineBuilder) -> MachineBuilder {
+        let (keys, policy) = (&self.keys.machine, &self.keys.policy);
+        let default = Policy::default();
+        let mut builder = builder.policy(Policy {
+            online: match policy.online_policy {
+                Some(Named::AutoMovable) => OnlinePolicy::AutoMovable,
+                Some(Named::ContigZones) | None => OnlinePolicy::ContigZones,
+            },
+            auto_movable_ratio: policy
+                .auto_movable_ratio
+                .unwrap_or(default.auto_movable_ratio),
+            auto_movable_numa_aware: policy
+                .auto_movable_numa_aware
+                .unwrap_or(default.auto_movable_numa_aware),
+            movable_node: policy.movable_node.unwrap_or(default.movable_node),
+        });
+        builder = match policy.auto_online_blocks {
+            None | Some(AutoOnline::Offline) => builder,
+            Some(AutoOnline::Online) => builder.auto_online(OnlineWord::Online),
+            Some(AutoOnline::OnlineKernel) => builder.auto_online(OnlineWord::Kernel),
+            Some(AutoOnline::OnlineMovable) => builder.auto_online(OnlineWord::Movable),
+        };
+        builder = match keys.backing {
+            None | Some(Backing::Memfd) => builder.backing(BackingKind::Memfd),
+            Some(Backing::Tmpfs) => builder.backing(BackingKind::HugeTmpfs),
+            Some(Backing::Anon) => builder.backing(BackingKind::Anonymous),
+            Some(Backing::Hugetlb) => builder.backing(BackingKind::Hugetlb {
+                page: HugePage::Size2M,
+            }),
+        };
+        match keys.commit {
+            Some(Commit::AtOnce) => builder.commit(memplug::Commit::AtOnce),
+            None | Some(Commit::Lazily) => builder.commit(memplug::Commit::Lazily),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The methods that change something.
+//!
+//! A change runs on a thread of its own while that of the connection passes progress on and
+//! looks whether the caller is still there: one that goes away cancels what it began.
+//!
+//! - `blocks`: bringing several blocks online or offline, all or none or as many as can be.
+//! - this file: the calls.
+
+mod blocks;
+
+use crate::operations::{Ticket, Told};
+use crate::parameters::read;
+use crate::service::Machine;
+use crate::watching::LOOKS;
+use blocks::Blocks;
+use memplug_control::{
+    AddSpec, Control, ControlError, GroupChoice, PolicyName, Progress, RemoveHow, TargetChoice,
+};
+use memplug_interface::{
+    AddParameters, AddReply, CancelParameters, Failed, GroupWord, OfflineParameters, OfflineReply,
+    OnlineParameters, OnlineReply, PolicyReply, RemoveParameters, RemoveReply, Removed,
+    SetPolicyParameters, errors,
+};
+use memplug_varlink::Exchange;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Progress that waits for a caller; more of it is left out.
+const PROGRESS: usize = 16;
+/// Progress is told no more often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+enum Message {
+    Progress(Value),
+    Ended(Result<Value, Box<Failed>>),
+}
+
+/// What a running change has: its place in the list, and a way to tell progress.
+struct Running {
+    control: Arc<dyn Control>,
+    ticket: Ticket,
+    told: SyncSender<Message>,
+}
+
+impl Running {
+    /// Progress in the words of `shape`, now and then.
+    fn progress(&self, shape: impl Fn(&Progress) -> Value + Send + Sync + 'static) -> Told {
+        let (told, last) = (self.told.clone(), Mutex::new(None::<Instant>));
+        Arc::new(move |progress| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_some_and(|last| last.elapsed() < PROGRESS_EVERY) {
+                return;
+            }
+            *last = Some(Instant::now());
+            // A caller who reads slowly gets less of it.
+            let _ = told.try_send(Message::Progress(shape(progress)));
+        })
+    }
+}
+
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
+/// Runs a change and answers with what it came to.
+fn run<T: Serialize>(
+    machine: &Machine,
+    exchange: &mut Exchange<'_>,
+    deadline_ms: Option<u64>,
+    change: impl FnOnce(&Running) -> Result<T, Box<Failed>> + Send + 'static,
+) {
+    let Some(ticket) = machine
+        .operations
+        .begin(deadline_ms.map(Duration::from_millis))
+    else {
+        return exchange.error(errors::STOPPING, &json!({}));
+    };
+    let operation = ticket.operation().clone();
+    let (told, messages) = sync_channel(PROGRESS);
+    let running = Running {
+        control: machine.control.clone(),
+        ticket,
+        told,
+    };
+    let span = tracing::info_span!(
+        "operation",
+        id = operation.id(),
+        method = exchange.method(),
+        uid = exchange.peer().uid
+    );
+    let thread = thread::Builder::new().name("operation".into());
+    let begun = thread.spawn(move || {
+        let _entered = span.enter();
+        let ended = change(&running).map(|done| value(&done));
+        let Running { ticket, told, .. } = running;
+        drop(ticket);
+        // Nobody waits any more if the connection's thread is gone.
+        let _ = told.send(Message::Ended(ended));
+    });
+    if let Err(error) = begun {
+        let error = ControlError::Platform {
+            errno: 11,
+            message: format!("no thread for the operation: {error}; try again"),
+        };
+        return crate::service::failed(exchange, &error);
+    }
+    exchange.reply_continues(&json!({ "operation": operation.id() }));
+    loop {
+        match messages.recv_timeout(LOOKS) {
+            Ok(Message::Progress(progress)) => exchange.reply_continues(&progress),
+            Ok(Message::Ended(Ok(done))) => return exchange.reply(&done),
+            Ok(Message::Ended(Err(failed))) => return exchange.error(errors::FAILED, &*failed),
+            Err(RecvTimeoutError::Timeout) => {}
+            // The change panicked; the connection ends without an answer.
+            Err(RecvTimeoutError::Disconnected) => return exchange.hangup().hang_up(),
+        }
+        if exchange.is_gone() {
+            operation.cancel();
+        }
+    }
+}
+
+/// Answers `Add`.
+pub(crate) fn add(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
+    let Some(parameters) = read::<AddParameters>(exchange) else {
+        return;
+    };
+    let group = match (parameters.group, parameters.group_id) {
+        (Some(_), Some(_)) => return exchange.invalid_parameter("group_id"),
+        (Some(GroupWord::None), None) => GroupChoice::None,
+        (Some(GroupWord::Own) | None, None) => GroupChoice::Own,
+        (None, Some(id)) => GroupChoice::Existing(id),
+    };
+    let spec = AddSpec {
+        node: parameters.node,
+        size: parameters.size,
+        at: parameters.at,
+        lowest: parameters.lowest,
+        group,
+        own_map: parameters.own_map.unwrap_or(true),
+    };
+    run(machine, exchange, parameters.deadline_ms, move |running| {
+        let attempt = running.ticket.attempt(TargetChoice::default(), None);
+        let added = running.ticket.ended(running.control.add(&spec, &attempt));
+        let added = added.map_err(|error| Box::new(Failed::from(&error)))?;
+        Ok(AddReply {
+            operation: None,
+            added: Some(added),
+        })
+    });
+}
+
+/// Answers `Online`.
+pub(crate) fn online(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
+    let Some(parameters) = read::<OnlineParameters>(exchange) else {
+        return;
+    };
+    let Ok(what) = parameters.what.what() else {
+        return exchange.invalid_parameter("what");
+    };
+    run(machine, exchange, parameters.deadline_ms, move |running| {
+        let blocks = Blocks {
+            running,
+            mode: parameters.mode.unwrap_or_default(),
+            what,
+            node: parameters.node,
+            placement: TargetChoice::default(),
+        };
+        let outcome = blocks.online(parameters.word)?;
+        Ok(OnlineReply {
+            operation: None,
+            outcome: Some(outcome),
+        })
+    });
+}
+
+/// Answers `Offline`.
+pub(crate) fn offline(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
+    let Some(parameters) = read::<OfflineParameters>(exchange) else {
+        return;
+    };
+    let Ok(what) = parameters.what.what() else {
+        return exchange.invalid_parameter("what");
+    };
+    run(machine, exchange, parameters.deadline_ms, move |running| {
+        let blocks = Blocks {
+            running,
+            mode: parameters.mode.unwrap_or_default(),
+            what,
+            node: parameters.node,
+            placement: parameters.placement.unwrap_or_default(),
+        };
+        let outcome = blocks.offline()?;
+        Ok(OfflineReply {
+            outcome: Some(outcome),
+            ..OfflineReply::default()
+        })
+    });
+}
+
+/// Answers `Remove`.
+pub(crate) fn remove(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
+    let Some(parameters) = read::<RemoveParameters>(exchange) else {
+        return;
+    };
+    let how = match parameters.offline_first {
+        Some(true) => RemoveHow::OfflineFirst,
+        Some(false) | None => RemoveHow::OnlyIfOffline,
+    };
+    run(machine, exchange, parameters.deadline_ms, move |running| {
+        let progress = running.progress(|progress| json!({ "progress": progress }));
+        let attempt = running
+            .ticket
+            .attempt(TargetChoice::default(), Some(progress));
+        let removed = running.control.remove(parameters.device, how, &attempt);
+        let removed = running.ticket.ended(removed);
+        let report = removed.map_err(|error| Box::new(Failed::from(&error)))?;
+        Ok(RemoveReply {
+            removed: Some(Removed {
+                txn: report.txn,
+                device: report.device,
+                blocks: report.blocks,
+                offlined: report.offlined.iter().map(|gone| gone.block).collect(),
+                took_us: report.took_us,
+            }),
+            ..RemoveReply::default()
+        })
+    });
+}
+
+/// Answers `Cancel`.
+pub(crate) fn cancel(machine: &Machine, exchange: &mut Exchange<'_>) {
+    let Some(CancelParameters { operation }) = read(exchange) else {
+        return;
+    };
+    if machine.operations.cancel(operation) {
+        exchange.reply(&json!({}));
+    } else {
+        exchange.error(
+            errors::NO_SUCH_OPERATION,
+            &json!({ "operation": operation }),
+        );
+    }
+}
+
+/// Answers `SetPolicy`.
+pub(crate) fn set_policy(machine: &Machine, exchange: &mut Exchange<'_>) {
+    let Some(SetPolicyParameters { name, value }) = read(exchange) else {
+        return;
+    };
+    let set = PolicyName::of(&name).and_then(|name| {
+        machine.control.set_policy(name, &value)?;
+        machine.control.policy()
+    });
+    crate::service::answer(exchange, set.map(|policy| PolicyReply { policy }));
+}
