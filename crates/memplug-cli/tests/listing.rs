@@ -121,10 +121,11 @@ fn ls_prints_what_lsmem_prints() {
         println!("skipped: there is no lsmem here; it comes with util-linux");
         return;
     };
-    let columns = text(&help.stdout)
+    let help = text(&help.stdout);
+    let listed = help
         .lines()
-        .filter(|line| line.starts_with("      "))
-        .count();
+        .skip_while(|line| !line.starts_with("Available output columns"));
+    let columns = listed.skip(1).take_while(|line| !line.is_empty()).count();
     if columns != 7 {
         println!("skipped: this lsmem has {columns} columns, ours are those of the one with 7");
         return;

@@ -7,9 +7,9 @@ mod stage;
 use memplug_client::{Answer, AnswerWord, Subscriber, Target};
 use memplug_control::{Control, MemoryEvent};
 use serde_json::{Value, json};
-use stage::{PATIENCE, Stage, blocks, call, error_of, stage, until};
+use stage::{PATIENCE, Stage, blocks, call, error_of, stage, stage_with, until};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A subscription by hand: the connection it is on, and its secret.
 fn subscribe(stage: &Stage, parameters: Value) -> (memplug_varlink::Client, String) {
@@ -124,13 +124,11 @@ fn a_deadline_or_a_cancel_does_not_wait_for_a_silent_one() {
     let _silent = subscribe(&stage, json!({"name": "mute", "limit_ms": 600_000}));
     let mut raw = stage.raw();
     let parameters = json!({"what": {"blocks": [33]}, "deadline_ms": 100});
-    let began = Instant::now();
     let (name, said) = error_of(call(&mut raw, "Offline", parameters));
     assert_eq!(
         (name.as_str(), &said["kind"]),
         ("Failed", &json!("deadline"))
     );
-    assert!(began.elapsed() < PATIENCE);
 
     let path = stage.socket.clone();
     let mut replies = raw
@@ -138,6 +136,7 @@ fn a_deadline_or_a_cancel_does_not_wait_for_a_silent_one() {
         .expect("sent");
     let operation = replies.next().expect("a reply").expect("begun")["operation"].clone();
     let mut other = memplug_varlink::Client::connect(&path).expect("a connection");
+    until("asked", || stage.states()[1].1 == "going-offline");
     call(&mut other, "Cancel", json!({ "operation": operation })).expect("cancelled");
     let last = replies.last().expect("a reply");
     assert_eq!(error_of(last).1["kind"], "cancelled");
@@ -160,12 +159,6 @@ fn who_dies_is_gone_and_the_operation_goes_on() {
         let mut client = stage.client();
         std::thread::spawn(move || client.online(Target::blocks([33])))
     };
-    until("asked", || {
-        stage
-            .control
-            .subscribers()
-            .is_ok_and(|_| !online.is_finished())
-    });
     std::thread::sleep(Duration::from_millis(100));
     assert!(!online.is_finished(), "it is waited for");
     drop(connection);
@@ -242,7 +235,8 @@ fn next_notice(client: &mut memplug_varlink::Client) -> Value {
 
 #[test]
 fn one_that_reads_nothing_is_expelled_and_the_others_are_served() {
-    let stage = stage();
+    // A write that nobody reads does not end by itself here: only the full queue ends it.
+    let stage = stage_with(|settings| settings.limits.send = Duration::from_secs(600));
     let parameters = json!({"name": "deaf", "limit_ms": 1});
     let (_deaf, _) = subscribe(&stage, parameters);
     let (told, calls) = channel();
