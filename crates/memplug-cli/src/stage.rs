@@ -14,8 +14,8 @@ use crate::readers::{Choice, Load};
 use crate::screen::Screen;
 use crate::sizes::{Sizes, Times};
 use memplug::{
-    AddError, AddRequest, BackingKind, BuildError, Bytes, Commit, HugePage, Machine,
-    MachineBuilder, PoolError, Registration, Watch,
+    AddError, AddRequest, BackingKind, BuildError, Commit, HugePage, Machine, MachineBuilder,
+    PoolError, Registration, Watch,
 };
 use memplug_cache::{CacheError, CacheOptions, FileCache};
 use std::io;
@@ -62,9 +62,9 @@ impl MemoryChoice {
         };
         let page = HugePage::Size2M;
         match typed {
-            BackingChoice::Auto => match try_huge_tmpfs() {
-                Ok(()) => same(BackingKind::HugeTmpfs, ""),
-                Err(error) => same(BackingKind::Memfd, &format!(" (no huge tmpfs: {error})")),
+            BackingChoice::Auto => match BackingKind::best() {
+                (kind, None) => same(kind, ""),
+                (kind, Some(error)) => same(kind, &format!(" (no huge tmpfs: {error})")),
             },
             BackingChoice::Memfd => same(BackingKind::Memfd, ""),
             BackingChoice::Tmpfs => same(BackingKind::HugeTmpfs, ""),
@@ -77,14 +77,6 @@ impl MemoryChoice {
             },
         }
     }
-}
-
-/// Whether a machine can have it: makes a small one.
-fn try_huge_tmpfs() -> Result<(), BuildError> {
-    let size = Bytes::new(2 << 20);
-    let builder = Machine::builder().block_size(size).boot(NODE0, size);
-    let builder = builder.address_space(Bytes::new(5 << 30));
-    builder.backing(BackingKind::HugeTmpfs).build().map(drop)
 }
 
 /// A machine at work.
@@ -169,6 +161,7 @@ fn builder(plan: &Plan) -> MachineBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memplug::Bytes;
     use std::time::Duration;
 
     fn plan(threads: u16, boot: u64) -> Plan {

@@ -222,7 +222,8 @@ impl MachineFile {
             Some(AutoOnline::OnlineMovable) => builder.auto_online(OnlineWord::Movable),
         };
         builder = match keys.backing {
-            None | Some(Backing::Memfd) => builder.backing(BackingKind::Memfd),
+            None | Some(Backing::Auto) => builder.backing(BackingKind::best().0),
+            Some(Backing::Memfd) => builder.backing(BackingKind::Memfd),
             Some(Backing::Tmpfs) => builder.backing(BackingKind::HugeTmpfs),
             Some(Backing::Anon) => builder.backing(BackingKind::Anonymous),
             Some(Backing::Hugetlb) => builder.backing(BackingKind::Hugetlb {

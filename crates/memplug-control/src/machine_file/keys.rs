@@ -55,6 +55,7 @@ pub(super) enum Map {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Backing {
+    Auto,
     Memfd,
     Tmpfs,
     Anon,

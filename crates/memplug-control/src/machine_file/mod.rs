@@ -9,7 +9,7 @@
 //! cpu_nodes = [0, 1]         # node of each processor (default: all on 0)
 //! address_space = "1T"       # costs no memory (default 1T)
 //! memory_map = "kernel"      # outside, kernel or on-memory (default: as `like` says)
-//! backing = "memfd"          # memfd, tmpfs, anon or hugetlb
+//! backing = "auto"           # auto (tmpfs with huge pages, else memfd), memfd, tmpfs, anon, hugetlb
 //! commit = "lazily"          # or at-once
 //! overcommit = true          # also plug what the system does not have now (default false)
 //!

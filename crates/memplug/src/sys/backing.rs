@@ -62,6 +62,15 @@ pub enum BackingKind {
 }
 
 impl BackingKind {
+    /// The best that the system gives without a word from its administrator: huge tmpfs, or a
+    /// memory file and the reason why it is one.
+    pub fn best() -> (Self, Option<BackingError>) {
+        match Backing::create(Self::HugeTmpfs, HUGE_TMPFS_ALIGN) {
+            Ok(_) => (Self::HugeTmpfs, None),
+            Err(error) => (Self::Memfd, Some(error)),
+        }
+    }
+
     /// Its name in one or two words, for messages.
     pub fn name(&self) -> &'static str {
         match self {
