@@ -8,6 +8,7 @@ use crate::clock::{Clock, Found};
 use crate::rmap::ReverseMap;
 use crate::slot::Slot;
 use crate::stats::{CacheStats, Count, Counters, NodePages};
+use crate::ticks::Ticks;
 use memplug::{
     Answer, BlockState, Machine, MemoryEvent, NodeId, Notice, Page, PageCount, PageRequest, Pfn,
     Pool, PoolError, Registration, Relocate, Relocation, Watch,
@@ -19,7 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 mod room;
 
@@ -93,8 +94,6 @@ struct Served {
     first_slot: usize,
 }
 
-/// Time is counted in ticks of this length.
-const TICK: Duration = Duration::from_millis(250);
 /// Pages evicted at once when memory runs out.
 const BATCH: u64 = 32;
 
@@ -112,7 +111,7 @@ struct Shared {
     rmap: ReverseMap,
     nodes: RwLock<BTreeMap<NodeId, Arc<NodeCache>>>,
     counters: Counters,
-    started: Instant,
+    ticks: Ticks,
     cold_ticks: u32,
     page_bytes: u64,
 }
@@ -145,15 +144,14 @@ impl FileCache {
         if slots >= u64::from(u32::MAX) {
             return Err(CacheError::TooManyPages(slots));
         }
-        let ticks = options.cold_after.as_millis().div_ceil(TICK.as_millis());
         let shared = Arc::new(Shared {
             files: served,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             rmap: ReverseMap::default(),
             nodes: RwLock::default(),
             counters: Counters::default(),
-            started: Instant::now(),
-            cold_ticks: u32::try_from(ticks).unwrap_or(u32::MAX),
+            ticks: Ticks::new(),
+            cold_ticks: Ticks::in_time(options.cold_after),
             page_bytes,
         });
         // Subscribed first: a block that comes meanwhile is covered twice, never not at all.
@@ -194,7 +192,7 @@ impl FileCache {
     ) -> Result<R, ReadError> {
         let shared = &*self.shared;
         let (slot, len) = shared.locate(file, page)?;
-        let tick = shared.tick();
+        let tick = shared.ticks.now();
         {
             let cached = shared.slots[slot].read();
             if let Some(bytes) = cached.as_deref() {
@@ -280,10 +278,6 @@ impl Shared {
         };
         let len = (of.spec.len - start).min(self.page_bytes);
         Ok((of.first_slot + page as usize, len as usize))
-    }
-
-    fn tick(&self) -> u32 {
-        (self.started.elapsed().as_millis() / TICK.as_millis()) as u32
     }
 
     /// The node that a slot's page is to be on: spread over those that have memory.
@@ -380,7 +374,7 @@ impl Shared {
 
     /// Drops the pages of a range that are cold.
     fn drop_cold(&self, notice: &Notice<'_>) {
-        let now = self.tick();
+        let now = self.ticks.now();
         let mut dropped = 0;
         for slot in self.rmap.slots_in(notice.notify.range()) {
             if !self.slots[slot].is_cold(now, self.cold_ticks) {

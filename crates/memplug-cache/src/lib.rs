@@ -24,6 +24,7 @@ mod clock;
 mod rmap;
 mod slot;
 mod stats;
+mod ticks;
 
 pub use cache::{CacheError, CacheOptions, FileCache, FileSpec, ReadError};
 pub use stats::{CacheStats, NodePages};
