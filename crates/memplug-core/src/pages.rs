@@ -171,8 +171,10 @@ impl Hotplug {
         {
             return Ok(pfn);
         }
-        self.alloc_near(cpu, class, request)
-            .map_or_else(|| self.alloc_slow(cpu, class, request), Ok)
+        match self.alloc_near(cpu, class, request) {
+            Some(pfn) => Ok(pfn),
+            None => self.alloc_slow(cpu, class, request),
+        }
     }
 
     /// Frees a chunk that `owner` allocated with this order.
@@ -185,7 +187,7 @@ impl Hotplug {
     }
 
     /// From the first zones of the list: the common case takes no lock.
-    #[inline]
+    #[inline(never)] // leaves the path through the reservation few registers to save
     fn alloc_near(&self, cpu: CpuId, class: Class, request: &PageRequest) -> Option<Pfn> {
         let mut room = [ZoneId::new(0); 4];
         let zones = self
