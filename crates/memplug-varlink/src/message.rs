@@ -3,6 +3,7 @@
 //! What is absent and what is null are the same, as clients write either. Parameters are always
 //! an object; none is the empty one.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +21,13 @@ pub mod errors {
     pub const PERMISSION_DENIED: &str = "org.varlink.service.PermissionDenied";
     /// The method has many replies and must be called with `more`.
     pub const EXPECTED_MORE: &str = "org.varlink.service.ExpectedMore";
+}
+
+/// Reads a call or a reply. It must be an object: a list of what stands in one, in the right
+/// order, would else pass for it.
+pub(crate) fn read<T: DeserializeOwned>(message: &[u8]) -> serde_json::Result<T> {
+    let object: Map<String, Value> = serde_json::from_slice(message)?;
+    serde_json::from_value(Value::Object(object))
 }
 
 fn null_is_default<'de, D, T>(from: D) -> Result<T, D::Error>
@@ -97,6 +105,15 @@ pub struct Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_no_call() {
+        let call = read::<Call>(br#"{"method":"a.B","oneway":true}"#).expect("a call");
+        assert_eq!((call.method.as_str(), call.oneway), ("a.B", true));
+        for message in [r#"["a.B",null,true]"#, r#""a.B""#, "null", "{}"] {
+            assert!(read::<Call>(message.as_bytes()).is_err(), "{message}");
+        }
+    }
 
     #[test]
     fn absent_null_and_false_are_the_same() {
