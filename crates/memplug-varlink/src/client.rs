@@ -4,7 +4,7 @@
 //! may be as long as messages may be.
 
 use crate::codec::{Decoder, TooLong, encode};
-use crate::message::{Call, Reply, read};
+use crate::message::{Call, Reply, read_object};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::{self, Read, Write};
@@ -97,7 +97,7 @@ impl Client {
         let mut piece = [0; 16 << 10];
         loop {
             if let Some(message) = self.decoder.take()? {
-                return read(&message).map_err(CallError::NotAReply);
+                return read_object(&message).map_err(CallError::NotAReply);
             }
             match self.stream.read(&mut piece) {
                 Ok(0) => return Err(CallError::Closed),

@@ -25,7 +25,7 @@ pub mod errors {
 
 /// Reads a call or a reply. It must be an object: a list of what stands in one, in the right
 /// order, would else pass for it.
-pub(crate) fn read<T: DeserializeOwned>(message: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn read_object<T: DeserializeOwned>(message: &[u8]) -> serde_json::Result<T> {
     let object: Map<String, Value> = serde_json::from_slice(message)?;
     serde_json::from_value(Value::Object(object))
 }
@@ -108,10 +108,13 @@ mod tests {
 
     #[test]
     fn a_list_is_no_call() {
-        let call = read::<Call>(br#"{"method":"a.B","oneway":true}"#).expect("a call");
+        let call = read_object::<Call>(br#"{"method":"a.B","oneway":true}"#).expect("a call");
         assert_eq!((call.method.as_str(), call.oneway), ("a.B", true));
         for message in [r#"["a.B",null,true]"#, r#""a.B""#, "null", "{}"] {
-            assert!(read::<Call>(message.as_bytes()).is_err(), "{message}");
+            assert!(
+                read_object::<Call>(message.as_bytes()).is_err(),
+                "{message}"
+            );
         }
     }
 

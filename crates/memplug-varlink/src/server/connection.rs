@@ -6,7 +6,7 @@
 use super::exchange::{Exchange, Hangup};
 use super::{Service, introspect};
 use crate::codec::{Decoder, TooLong};
-use crate::message::{Call, errors, read};
+use crate::message::{Call, errors, read_object};
 use crate::peer::Peer;
 use serde_json::json;
 use std::io::{self, Read};
@@ -71,7 +71,7 @@ impl Connection {
 
     /// Answers one message. Whether the connection goes on.
     fn answer(&self, message: &[u8], service: &dyn Service) -> bool {
-        let Ok(call) = read::<Call>(message) else {
+        let Ok(call) = read_object::<Call>(message) else {
             return self.not_a_call();
         };
         let mut exchange = Exchange::new(&call, &self.peer, &self.hangup);
