@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Says what an offline would meet, and changes nothing
     Plan(PlanArgs),
-    /// Says why a block is where it is
+    /// Says whose pages are in a block, and what keeps it from going
     Why(WhyArgs),
     /// Prints everything that happens
     Watch(WatchArgs),

@@ -107,7 +107,7 @@ fn parse(text: &str, use_blocks: bool, block_size: u64) -> Result<What, Bad> {
             (block, block)
         }
         [only] => {
-            let failed = || Bad::Line(format!("Failed to parse size: '{only}'"));
+            let failed = || Bad::Line(format!("Failed to parse size: '{only}': Invalid argument"));
             let mut size = size_of(only).ok_or_else(failed)?;
             if only.ends_with(|c: char| c.is_ascii_digit()) {
                 size = size.checked_mul(1 << 20).ok_or_else(failed)?;
@@ -384,8 +384,12 @@ mod tests {
         assert_eq!(good("33-40", true), What::Range(33, 40));
         assert_eq!(good("0x100000000-0x107ffffff", false), What::Range(32, 32));
         for (text, blocks, line) in [
-            ("x", false, "Failed to parse size: 'x'"),
-            ("1.5furlong", false, "Failed to parse size: '1.5furlong'"),
+            ("x", false, "Failed to parse size: 'x': Invalid argument"),
+            (
+                "1.5furlong",
+                false,
+                "Failed to parse size: '1.5furlong': Invalid argument",
+            ),
             (
                 "100M",
                 false,

@@ -75,7 +75,11 @@ pub(crate) fn reload(file: Option<&Path>, control: &dyn Control, served: Option<
     notify(&[NotifyState::Reloading]);
     match file.map(MachineFile::read) {
         None => {}
-        Some(Err(error)) => tracing::error!("not reloaded: {error}"),
+        Some(Err(error)) => {
+            tracing::error!("not reloaded: {error}");
+            notify(&[NotifyState::Ready]);
+            return;
+        }
         Some(Ok(file)) => {
             for change in file.policies() {
                 if let Err(error) = control.change_policy(change) {

@@ -70,6 +70,8 @@ fn typed() -> (Vec<OsString>, bool) {
     if is_chmem {
         typed.insert(1, "chmem".into());
     }
+    // Its errors are chmem's either way.
+    let is_chmem = typed.get(1).is_some_and(|verb| verb == "chmem");
     (typed, is_chmem)
 }
 

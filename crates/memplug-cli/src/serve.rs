@@ -31,6 +31,8 @@ pub(crate) enum ServeError {
     Bench(#[from] WorkloadError),
     #[error("{}: {source}; give a path where files can be made", .path.display())]
     Path { path: PathBuf, source: io::Error },
+    #[error("{} is not empty; give an empty directory for the view, it would hide what is there", .0.display())]
+    NotEmpty(PathBuf),
     #[error(transparent)]
     Serve(#[from] memplug_serve::ServeError),
     #[error("{0} is no group of this system; give a name of /etc/group, or a number")]
@@ -75,6 +77,9 @@ fn faces(args: &ServeArgs, runtime: &Arc<Runtime>) -> Result<Faces, ServeError> 
         None => None,
         Some(path) => {
             fs::create_dir_all(path).map_err(at(path))?;
+            if fs::read_dir(path).map_err(at(path))?.next().is_some() {
+                return Err(ServeError::NotEmpty(path.clone()));
+            }
             let control: Arc<dyn Control> = runtime.clone();
             let tree = Arc::new(Tree::new(control));
             Some(Mount::new(tree, path, MountOptions::default())?)

@@ -260,7 +260,7 @@ pub(crate) struct PlanOfflineArgs {
     pub(crate) socket: SocketArg,
 }
 
-/// Says why a block is where it is, and whose pages are in it.
+/// Says whose pages are in a block, and what keeps it from going.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example: memplug why 33")]

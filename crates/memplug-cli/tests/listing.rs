@@ -223,7 +223,7 @@ fn chmem_complains_as_chmem_does() {
             &["-e", "100M"][..],
             "Size must be aligned to memory block size (128M)",
         ),
-        (&["-e", "x"], "Failed to parse size: 'x'"),
+        (&["-e", "x"], "Failed to parse size: 'x': Invalid argument"),
         (
             &["-e", "-d", "1G"],
             "mutually exclusive arguments: --disable --enable",

@@ -77,7 +77,7 @@ pub struct BlockUse {
     pub used_pages: u64,
     /// Of those, pages that their owners can move or release.
     pub movable_pages: u64,
-    /// Of those, pages that stay.
+    /// Of those allocated, pages that stay: not movable, or pinned now.
     pub stuck_pages: u64,
     /// Whose they are, most pages first.
     pub owners: Vec<OwnerUse>,

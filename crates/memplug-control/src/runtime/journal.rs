@@ -3,6 +3,7 @@
 //! At most one transaction has a number at a time, since they take turns. Watchers are called
 //! with no lock held; one that panics is not called again.
 
+use super::pace::Pace;
 use super::{convert, us};
 use crate::control::{Attempt, ProgressSink};
 use crate::error::ControlError;
@@ -25,6 +26,7 @@ struct Current {
     txn: u64,
     began: Instant,
     progress: Option<ProgressSink>,
+    pace: Pace,
 }
 
 #[derive(Default)]
@@ -129,6 +131,7 @@ impl Journal {
                 txn,
                 began: Instant::now(),
                 progress: attempt.progress.clone(),
+                pace: Pace::default(),
             });
             txn
         };
@@ -180,11 +183,17 @@ impl Journal {
             }
             Observation::Progress(progress) => {
                 let progress = convert::progress(progress);
-                let current = locked(&self.pages)
-                    .current
-                    .as_ref()
-                    .map(|c| c.progress.clone());
-                if let Some(Some(sink)) = current {
+                let now = self.began.elapsed();
+                let sink = match &mut locked(&self.pages).current {
+                    Some(current) => {
+                        if !current.pace.tells(now, &progress) {
+                            return;
+                        }
+                        current.progress.clone()
+                    }
+                    None => None,
+                };
+                if let Some(sink) = sink {
                     sink(&progress);
                 }
                 self.tell_of(txn, Happening::Progress(progress));

@@ -13,6 +13,7 @@ mod bench;
 mod chain;
 mod convert;
 mod journal;
+mod pace;
 mod planning;
 mod refused;
 

@@ -14,7 +14,7 @@ use crate::plan::{
 use crate::view::{BlockInfo, BlockUse, NodeInfo};
 use crate::word::{BlockState, ZoneName};
 use memplug::core::MigrateType;
-use memplug::{BlockId, Machine};
+use memplug::{BlockId, Machine, OfflineOptions};
 use std::collections::BTreeMap;
 
 /// Blocks that are named though they were left out.
@@ -60,11 +60,15 @@ pub(super) fn block_use(machine: &Machine, id: BlockId) -> BlockUse {
     owners.sort_by(|a, b| b.pages.cmp(&a.pages).then_with(|| a.owner.cmp(&b.owner)));
     let movable_pages = owners.iter().map(|owner| owner.movable_pages).sum();
     let used_pages = counts.allocated.get();
+    // What does not move by its type, and what its owner says cannot be moved now.
+    let typed = used_pages.saturating_sub(movable_pages);
+    let planned = machine.plan_offline(id, OfflineOptions::default().target);
+    let blocked = planned.map_or(0, |plan| plan.blockers.pages().get());
     BlockUse {
         free_pages: counts.free_and_cached().get(),
         used_pages,
         movable_pages,
-        stuck_pages: used_pages.saturating_sub(movable_pages),
+        stuck_pages: typed.max(blocked).min(used_pages),
         owners,
     }
 }
