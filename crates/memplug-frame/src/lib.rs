@@ -4,7 +4,7 @@
 //! words (one cache line) for the 512 pages of a pageblock, one word for up to 64 pageblocks
 //! that are wholly free, and a tag a pageblock. Getting or putting a chunk of order 0 to 6 is
 //! one atomic read-modify-write in a pageblock that the processor has reserved; order 9 is one
-//! in the word of wholly free pageblocks. Nothing is hidden in per-CPU lists: a reservation is
+//! of the tag. Nothing is hidden in per-CPU lists: a reservation is
 //! a hint, and can be taken away by changing the tag. After LLFree (ATC'23), with tags, owners,
 //! zones and isolation.
 //!
