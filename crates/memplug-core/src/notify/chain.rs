@@ -12,7 +12,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use memplug_frame::sync::{AtomicBool, Mutex, Ordering};
+use memplug_frame::sync::{AtomicU32, Mutex, Ordering};
 use memplug_units::NodeId;
 
 /// What a callback is called with.
@@ -28,7 +28,64 @@ pub struct Notice<'a> {
     pub zone: ZoneKind,
 }
 
-pub(crate) type Callback = Box<dyn Fn(&Notice<'_>) -> Answer + Send + Sync>;
+/// What a call of a subscriber came to, in two registers: consent is all that most ever say.
+pub(super) enum Reply {
+    Done,
+    Ok,
+    Other(Box<Answer>),
+}
+
+impl From<Answer> for Reply {
+    #[inline]
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done => Self::Done,
+            Answer::Ok => Self::Ok,
+            other => Self::Other(Box::new(other)),
+        }
+    }
+}
+
+pub(super) type Callback = Box<dyn Fn(&Notice<'_>) -> Reply + Send + Sync>;
+
+/// What there is to know of a subscriber before it is called.
+///
+/// One word, since it is looked at before each call: a subscriber that is there and quick has
+/// exactly [`Standing::QUICK`].
+pub(super) struct Standing(AtomicU32);
+
+impl Standing {
+    /// Its last call was short: see `round`.
+    const QUICK: u32 = 1;
+    /// Its registration was dropped.
+    const GONE: u32 = 2;
+
+    #[inline(always)]
+    pub(super) fn is_there_and_quick(&self) -> bool {
+        // Acquire: it may have been dropped while the round was running.
+        self.0.load(Ordering::Acquire) == Self::QUICK
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::GONE != 0
+    }
+
+    /// Relaxed: about time only.
+    pub(super) fn set_quick(&self, quick: bool) {
+        if quick == (self.0.load(Ordering::Relaxed) & Self::QUICK != 0) {
+            return;
+        }
+        if quick {
+            self.0.fetch_or(Self::QUICK, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!Self::QUICK, Ordering::Relaxed);
+        }
+    }
+
+    fn leave(&self) {
+        self.0.fetch_or(Self::GONE, Ordering::Release);
+    }
+}
 
 /// What is kept of a subscriber's calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,14 +108,12 @@ pub struct SubscriberStats {
     pub longest: Duration,
 }
 
-/// On a cache line of its own: registering counts references, which lie before it, and must not
-/// slow a round.
+/// Who is on the chain. On a cache line of its own: registering counts references, which lie
+/// before it, and must not slow a round.
 #[repr(align(64))]
 pub(crate) struct Subscriber {
     pub(super) callback: Callback,
-    pub(super) gone: AtomicBool,
-    /// Its last call was short: see `round`.
-    pub(super) quick: AtomicBool,
+    pub(super) standing: Standing,
     id: u64,
     priority: i32,
     stats: Mutex<SubscriberStats>,
@@ -80,7 +135,7 @@ pub struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.subscriber.gone.store(true, Ordering::Release);
+        self.subscriber.standing.leave();
         if let Some(chain) = self.chain.upgrade() {
             chain.remove(self.subscriber.id);
         }
@@ -124,9 +179,8 @@ impl Chain {
             *next
         });
         let subscriber = Arc::new(Subscriber {
-            callback: Box::new(callback),
-            gone: AtomicBool::new(false),
-            quick: AtomicBool::new(false),
+            callback: Box::new(move |notice| callback(notice).into()),
+            standing: Standing(AtomicU32::new(0)),
             id,
             priority,
             stats: Mutex::new(stats),

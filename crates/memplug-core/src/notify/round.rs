@@ -7,16 +7,16 @@
 //! then on, and so is everybody's first call.
 
 use super::answer::Answer;
-use super::chain::{Chain, List, Notice, Subscriber};
+use super::chain::{Chain, List, Notice, Reply, Subscriber};
 use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, guarded};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
-use memplug_frame::sync::Ordering;
 
 /// Calls shorter than this are not timed one by one.
 const QUICK: Duration = Duration::from_micros(1);
@@ -74,12 +74,22 @@ pub(crate) enum RoundRule<'a> {
 /// What a subscriber said, in a byte: consent is all that most ever say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
-    /// Nothing: it was dropped before its turn, or is not addressed.
-    Nothing,
+    // In the order of `Reply`, so that one is the other without a branch.
     Done,
     Ok,
     /// Something else: see the list of those.
     Other,
+    /// Its turn has not come, or it is being called.
+    NotYet,
+    /// Nothing: it was dropped before its turn, or is not addressed.
+    Nothing,
+}
+
+impl Said {
+    /// Whether it was called.
+    fn is_known(self) -> bool {
+        !matches!(self, Self::NotYet | Self::Nothing)
+    }
 }
 
 /// A round on its way.
@@ -88,56 +98,95 @@ struct Round<'a> {
     except: &'a [usize],
     notice: &'a Notice<'a>,
     now: &'a dyn Fn() -> Duration,
-    /// What each said, in the order of the list; so many have had their turn.
+    /// What each said, in the order of the list.
     said: Vec<Said>,
+    /// So many have had their turn.
+    turns: usize,
     /// The answers that are more than consent, in order.
     others: Vec<Result<Answer, Panicked>>,
     /// Turns that were over when the clock was read, and what it showed.
     laps: Vec<(usize, Duration)>,
 }
 
+/// Calls one after the other as long as they are there, quick, and say no more than consent. Returns how many had their turn, and what the last of them said if it was more.
+///
+/// What they said is written down as they say it: should one panic, the first of whom nothing is
+/// known is the one. A function of its own, so that all that the loop needs stays in registers.
+#[inline(never)]
+fn call_quick(
+    set: &[Arc<Subscriber>],
+    said: &mut [Said],
+    notice: &Notice<'_>,
+) -> (usize, Option<Box<Answer>>) {
+    for (at, (subscriber, said)) in set.iter().zip(said).enumerate() {
+        if !subscriber.standing.is_there_and_quick() {
+            return (at, None);
+        }
+        *said = match (subscriber.callback)(notice) {
+            Reply::Done => Said::Done,
+            Reply::Ok => Said::Ok,
+            Reply::Other(answer) => {
+                *said = Said::Other;
+                return (at + 1, Some(answer));
+            }
+        };
+    }
+    (set.len(), None)
+}
+
 impl Round<'_> {
     fn lap(&mut self) {
         let time = (self.now)();
-        self.laps.push((self.said.len(), time));
+        self.laps.push((self.turns, time));
     }
 
     /// Calls one after the other until one does more than consent; whether there was one.
     fn call_on(&mut self) -> bool {
-        let from = self.said.len();
-        for (at, subscriber) in self.set.iter().enumerate().skip(from) {
-            // Acquire: it may have been dropped while the round was running.
-            if subscriber.gone.load(Ordering::Acquire) || self.is_excepted(at) {
-                self.said.push(Said::Nothing);
+        while let Some(subscriber) = self.set.get(self.turns) {
+            let next = self.except.partition_point(|&at| at < self.turns);
+            let end = self.except.get(next).copied().unwrap_or(self.set.len());
+            if end == self.turns || subscriber.standing.is_gone() {
+                self.said[self.turns] = Said::Nothing;
+                self.turns += 1;
                 continue;
             }
-            // Relaxed: about time only.
-            let alone = !subscriber.quick.load(Ordering::Relaxed);
-            if alone {
-                self.lap();
-            }
-            // If it panics, the number of those who had their turn says who.
-            let said = match (subscriber.callback)(self.notice) {
-                Answer::Done => Said::Done,
-                Answer::Ok => Said::Ok,
-                other => {
-                    self.others.push(Ok(other));
-                    Said::Other
-                }
-            };
-            self.said.push(said);
-            if alone {
-                self.lap();
-            }
-            if said == Said::Other {
+            let turns = self.turns..end;
+            let said = &mut self.said[turns.clone()];
+            let (count, other) = call_quick(&self.set[turns], said, self.notice);
+            self.turns += count;
+            let other =
+                other.or_else(|| (count == 0).then(|| self.call_alone(subscriber)).flatten());
+            if let Some(answer) = other {
+                self.others.push(Ok(*answer));
                 return true;
             }
         }
         false
     }
 
-    fn is_excepted(&self, at: usize) -> bool {
-        !self.except.is_empty() && self.except.binary_search(&at).is_ok()
+    /// Calls the next, between two looks at the clock.
+    fn call_alone(&mut self, subscriber: &Subscriber) -> Option<Box<Answer>> {
+        self.lap();
+        let (said, other) = match (subscriber.callback)(self.notice) {
+            Reply::Done => (Said::Done, None),
+            Reply::Ok => (Said::Ok, None),
+            Reply::Other(answer) => (Said::Other, Some(answer)),
+        };
+        self.said[self.turns] = said;
+        self.turns += 1;
+        self.lap();
+        other
+    }
+
+    /// Somebody panicked: whoever's turn it was.
+    fn panicked(&mut self) {
+        let more = self.said[self.turns..].iter();
+        self.turns += more.take_while(|&&said| said != Said::NotYet).count();
+        if let Some(said) = self.said.get_mut(self.turns) {
+            *said = Said::Other;
+            self.turns += 1;
+        }
+        self.others.push(Err(Panicked));
     }
 
     /// Calls everyone, or up to the first whose answer ends the round.
@@ -152,8 +201,7 @@ impl Round<'_> {
                 },
                 // A panic refuses where that is possible, and ends nothing where it is not.
                 Err(Panicked) => {
-                    self.others.push(Err(Panicked));
-                    self.said.push(Said::Other);
+                    self.panicked();
                     self.notice.event.is_refusable()
                 }
             };
@@ -166,19 +214,19 @@ impl Round<'_> {
 
     /// Those who were called, with their answers and the time they took.
     fn into_replies(self) -> Vec<(usize, Result<Answer, Panicked>, Duration)> {
-        let mut replies = Vec::with_capacity(self.said.len());
+        let mut replies = Vec::with_capacity(self.turns);
         let mut others = self.others.into_iter();
         for pair in self.laps.windows(2) {
             let [(from, begun), (to, ended)] = *pair else {
                 continue;
             };
             let turns = &self.said[from..to];
-            let called = turns.iter().filter(|&&said| said != Said::Nothing).count();
+            let called = turns.iter().filter(|said| said.is_known()).count();
             let each =
                 ended.saturating_sub(begun) / u32::try_from(called.max(1)).unwrap_or(u32::MAX);
             for (at, said) in (from..to).zip(turns) {
                 let answer = match said {
-                    Said::Nothing => continue,
+                    Said::NotYet | Said::Nothing => continue,
                     Said::Done => Ok(Answer::Done),
                     Said::Ok => Ok(Answer::Ok),
                     Said::Other => others.next().unwrap_or(Err(Panicked)),
@@ -215,7 +263,8 @@ impl Chain {
             except,
             notice,
             now,
-            said: Vec::with_capacity(set.len()),
+            said: alloc::vec![Said::NotYet; set.len()],
+            turns: 0,
             others: Vec::new(),
             laps: Vec::new(),
         };
@@ -229,7 +278,7 @@ impl Chain {
             not.extend(next..at); // dropped before their turn
             next = at + 1;
             let subscriber = &set[at];
-            subscriber.quick.store(took < QUICK, Ordering::Relaxed);
+            subscriber.standing.set_quick(took < QUICK);
             let refusal = subscriber.record(notice.event, &answer, took);
             let error = match &answer {
                 Ok(answer) => answer.error(),
