@@ -5,11 +5,13 @@
 
 use super::answer::Answer;
 use super::event::{MemoryEvent, MemoryNotify};
+use super::retired::Retired;
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::fmt;
 use core::time::Duration;
 use memplug_frame::sync::{AtomicU32, Mutex, Ordering};
@@ -109,21 +111,36 @@ pub struct SubscriberStats {
 }
 
 /// Who is on the chain. On a cache line of its own: registering counts references, which lie
-/// before it, and must not slow a round.
-#[repr(align(64))]
+/// before it, and must not slow a round. In this order: what a call takes lies on the first line.
+#[repr(C, align(64))]
 pub(crate) struct Subscriber {
     pub(super) callback: Callback,
     pub(super) standing: Standing,
-    id: u64,
-    priority: i32,
     stats: Mutex<SubscriberStats>,
 }
 
-pub(super) type List = Arc<[Arc<Subscriber>]>;
+/// A subscriber's place on the chain: higher priority first, then in order of registration.
+///
+/// It stands in the list and not with the subscriber, so that making a new list touches nothing
+/// that a round uses: it would take each cache line away from it once.
+#[derive(Clone)]
+pub(super) struct Place {
+    order: (Reverse<i32>, u64),
+    pub(super) subscriber: Arc<Subscriber>,
+}
+
+impl Place {
+    pub(super) fn priority(&self) -> i32 {
+        self.order.0.0
+    }
+}
+
+pub(super) type List = Arc<[Place]>;
 
 /// The notifier chain of a machine.
 pub struct Chain {
     list: Mutex<(List, u64)>,
+    retired: Retired,
 }
 
 /// A place on the chain; dropping it leaves the chain.
@@ -131,13 +148,14 @@ pub struct Chain {
 pub struct Registration {
     chain: Weak<Chain>,
     subscriber: Arc<Subscriber>,
+    id: u64,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         self.subscriber.standing.leave();
         if let Some(chain) = self.chain.upgrade() {
-            chain.remove(self.subscriber.id);
+            chain.remove(self.id);
         }
     }
 }
@@ -159,6 +177,7 @@ impl Chain {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             list: Mutex::new((Arc::from([]), 0)),
+            retired: Retired::new(),
         })
     }
 
@@ -181,56 +200,65 @@ impl Chain {
         let subscriber = Arc::new(Subscriber {
             callback: Box::new(move |notice| callback(notice).into()),
             standing: Standing(AtomicU32::new(0)),
-            id,
-            priority,
             stats: Mutex::new(stats),
         });
+        let place = Place {
+            order: (Reverse(priority), id),
+            subscriber: subscriber.clone(),
+        };
         self.change(|list| {
             // Behind those of equal priority that came before; numbers tell who did.
-            let order = |other: &Subscriber| (core::cmp::Reverse(other.priority), other.id);
-            let at = list.partition_point(|other| order(other) < order(&subscriber));
+            let at = list.partition_point(|other| other.order < place.order);
             let (before, behind) = list.split_at(at);
-            let all = before.iter().chain([&subscriber]).chain(behind);
+            let all = before.iter().chain([&place]).chain(behind);
             all.cloned().collect()
         });
         Registration {
             chain: Arc::downgrade(self),
             subscriber,
+            id,
         }
     }
 
     fn remove(&self, id: u64) {
-        self.change(|list| list.iter().filter(|s| s.id != id).cloned().collect());
+        self.change(|list| list.iter().filter(|p| p.order.1 != id).cloned().collect());
     }
 
     /// Replaces the list. The new one is made without the lock, so that a round that begins
     /// meanwhile does not wait for it; if another change was quicker, it is made again.
-    fn change(&self, make: impl Fn(&[Arc<Subscriber>]) -> List) {
+    fn change(&self, make: impl Fn(&[Place]) -> List) {
+        let _change = self.retired.change();
         let mut seen = self.list();
         loop {
             let made = make(&seen);
-            let (swapped, now) = self.list.with(|(list, _)| {
-                let swapped = Arc::ptr_eq(list, &seen);
-                if swapped {
-                    *list = made;
-                }
-                (swapped, list.clone())
+            let changed = self.list.with(|(list, _)| {
+                let same = Arc::ptr_eq(list, &seen);
+                same.then(|| core::mem::replace(list, made))
+                    .ok_or_else(|| list.clone())
             });
-            if swapped {
-                // Outside the lock: dropping the last reference to a subscriber runs its
-                // callback's own drop.
-                return;
+            match changed {
+                Ok(replaced) => {
+                    drop(seen);
+                    return self.retired.keep(replaced);
+                }
+                Err(now) => seen = now,
             }
-            seen = now;
         }
+    }
+
+    /// To be called when a transaction has let go of the lists it walked.
+    pub(crate) fn released(&self) {
+        self.retired.released();
     }
 
     /// What is kept of every subscriber, in calling order.
     pub fn subscribers(&self) -> Vec<SubscriberStats> {
-        let list = self.list.with(|(list, _)| list.clone());
-        list.iter()
-            .map(|s| s.stats.with(|stats| stats.clone()))
-            .collect()
+        let list = self.list();
+        let stats = |of: &Place| of.subscriber.stats.with(|stats| stats.clone());
+        let all = list.iter().map(stats).collect();
+        drop(list);
+        self.retired.released();
+        all
     }
 
     /// The chain as it is now.
@@ -240,10 +268,6 @@ impl Chain {
 }
 
 impl Subscriber {
-    pub(super) fn priority(&self) -> i32 {
-        self.priority
-    }
-
     pub(super) fn with_stats<R>(&self, change: impl FnOnce(&mut SubscriberStats) -> R) -> R {
         self.stats.with(change)
     }

@@ -7,14 +7,13 @@
 //! then on, and so is everybody's first call.
 
 use super::answer::Answer;
-use super::chain::{Chain, List, Notice, Reply, Subscriber};
+use super::chain::{Chain, List, Notice, Place, Reply, Subscriber};
 use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, guarded};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -94,7 +93,7 @@ impl Said {
 
 /// A round on its way.
 struct Round<'a> {
-    set: &'a [Arc<Subscriber>],
+    set: &'a [Place],
     except: &'a [usize],
     notice: &'a Notice<'a>,
     now: &'a dyn Fn() -> Duration,
@@ -114,11 +113,12 @@ struct Round<'a> {
 /// known is the one. A function of its own, so that all that the loop needs stays in registers.
 #[inline(never)]
 fn call_quick(
-    set: &[Arc<Subscriber>],
+    set: &[Place],
     said: &mut [Said],
     notice: &Notice<'_>,
 ) -> (usize, Option<Box<Answer>>) {
-    for (at, (subscriber, said)) in set.iter().zip(said).enumerate() {
+    for (at, (place, said)) in set.iter().zip(said).enumerate() {
+        let subscriber = &*place.subscriber;
         if !subscriber.standing.is_there_and_quick() {
             return (at, None);
         }
@@ -142,7 +142,7 @@ impl Round<'_> {
 
     /// Calls one after the other until one does more than consent; whether there was one.
     fn call_on(&mut self) -> bool {
-        while let Some(subscriber) = self.set.get(self.turns) {
+        while let Some(Place { subscriber, .. }) = self.set.get(self.turns) {
             let next = self.except.partition_point(|&at| at < self.turns);
             let end = self.except.get(next).copied().unwrap_or(self.set.len());
             if end == self.turns || subscriber.standing.is_gone() {
@@ -277,7 +277,8 @@ impl Chain {
         for (at, answer, took) in replies {
             not.extend(next..at); // dropped before their turn
             next = at + 1;
-            let subscriber = &set[at];
+            let place = &set[at];
+            let subscriber = &place.subscriber;
             subscriber.standing.set_quick(took < QUICK);
             let refusal = subscriber.record(notice.event, &answer, took);
             let error = match &answer {
@@ -285,7 +286,7 @@ impl Chain {
                 Err(Panicked) => refusal.as_ref().map(|refusal| refusal.errno),
             };
             last = (error, refusal);
-            calls.push(subscriber.call(answer.ok(), took));
+            calls.push(place.call(answer.ok(), took));
         }
         let (error, refusal) = last;
         // A refusal without the stop bit is forgotten when another answers after it: that
@@ -343,9 +344,11 @@ impl Subscriber {
             })
         })
     }
+}
 
+impl Place {
     fn call(&self, answer: Option<Answer>, took: Duration) -> Call {
-        let name = self.with_stats(|stats| stats.name.clone());
+        let name = self.subscriber.with_stats(|stats| stats.name.clone());
         Call {
             name,
             priority: self.priority(),

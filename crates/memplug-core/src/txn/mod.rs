@@ -53,6 +53,8 @@ impl<'h> HotplugLock<'h> {
 impl Drop for HotplugLock<'_> {
     fn drop(&mut self) {
         self.machine.busy.store(false, Ordering::Release);
+        // Afterwards: it can run the drop of a callback whose registration is gone.
+        self.machine.chain().released();
     }
 }
 
