@@ -59,8 +59,8 @@ pub struct OfflinePlan {
     pub to_move: PageCount,
     /// Pages that owners have promised to release.
     pub to_release: PageCount,
-    /// Free pages in the zones they could go to.
-    pub room: PageCount,
+    /// Of those that would have to move, so many find no free page in the zones they could go to.
+    pub homeless: PageCount,
     /// What stands in the way.
     pub blockers: Blockers,
 }
@@ -256,7 +256,7 @@ impl Hotplug {
     /// machine.online(dimm.blocks[0], None)?;
     /// machine.online(dimm.blocks[1], None)?;
     /// let plan = machine.plan_offline(dimm.blocks[0], TargetPolicy::LeaveNode)?;
-    /// assert!(plan.blockers.is_empty() && plan.to_move <= plan.room);
+    /// assert!(plan.blockers.is_empty() && plan.homeless.get() == 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -287,17 +287,17 @@ impl Hotplug {
             block: id,
             to_move: PageCount::ZERO,
             to_release: PageCount::ZERO,
-            room: PageCount::ZERO,
+            homeless: PageCount::ZERO,
             blockers: Blockers::default(),
         };
         self.plan_pages(PfnRange::between(usable, range.end()), kind, &mut plan);
-        let same_range = self.frames.range_counts(range).free_and_cached();
+        plan.homeless = plan.to_move;
         for zone in self.target_zones(node, kind, target) {
-            let mut free = self.frames.zone_counts(zone).free_and_cached();
-            if zone == kind.on(node) {
-                free = free.saturating_sub(same_range);
-            }
-            plan.room = plan.room.saturating_add(free);
+            // What lies below the min watermark is not for them.
+            let min = self.frames.watermarks(zone).min;
+            let enough = plan.homeless.saturating_add(min);
+            let room = self.frames.free_outside(zone, range, enough);
+            plan.homeless = plan.homeless.saturating_sub(room.saturating_sub(min));
         }
         Ok(plan)
     }

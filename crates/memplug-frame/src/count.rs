@@ -3,7 +3,7 @@
 //! while the sum is taken. Exact while nobody allocates.
 
 use crate::sync::Ordering;
-use crate::table::{Area, Pageblock};
+use crate::table::{Area, Pageblock, split};
 use crate::tag::{Kind, Tag};
 use crate::{FrameTable, ZoneId, rows};
 use memplug_units::{PAGEBLOCK_PAGES, PageCount, PfnRange};
@@ -73,6 +73,37 @@ impl FrameTable {
             });
         }
         counts
+    }
+
+    /// Free pages of a zone outside a range of whole areas (a block), counted no further than to
+    /// `enough`: how much room there is for what has to leave the range.
+    ///
+    /// Looks where free pages are listed first, so that it costs as much as what is wanted and not
+    /// as much as the zone, unless there is hardly so much.
+    pub fn free_outside(&self, zone: ZoneId, range: PfnRange, enough: PageCount) -> PageCount {
+        let Some(map) = self.zone(zone).and_then(|zone| zone.map()) else {
+            return PageCount::ZERO;
+        };
+        let within = self.directory.areas_in(range);
+        let mut found = 0;
+        let _: Option<()> = map.whole.find(|number| {
+            if !within.contains(&number) {
+                let whole = self.whole_in(&self.directory.area(number)?);
+                found += u64::from(whole.count_ones()) * PAGEBLOCK_PAGES;
+            }
+            (found >= enough.get()).then_some(())
+        });
+        if found < enough.get() {
+            // Some are in pageblocks that serve somebody: the whole count.
+            let all = self.zone_counts(zone).free_and_cached();
+            let inside =
+                match range.is_empty() || self.zone_of(split(range.start()).0) != Some(zone) {
+                    true => PageCount::ZERO,
+                    false => self.range_counts(range).free_and_cached(),
+                };
+            found = all.saturating_sub(inside).get();
+        }
+        PageCount::new(found).min(enough)
     }
 
     /// The pages of a range of whole pageblocks. Pages that are not online do not count.

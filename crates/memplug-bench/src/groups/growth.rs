@@ -13,7 +13,7 @@ use memplug_core::{
     AddRequest, Hotplug, MachineConfig, NoMemory, OfflineOptions, OnlineWord, PageRequest, Stays,
     TargetPolicy,
 };
-use memplug_units::{Bytes, CpuId, NodeId, Order};
+use memplug_units::{Bytes, CpuId, NodeId, Order, Pfn};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,9 +148,19 @@ fn round(machine: &Hotplug, blocks: u64) -> Result<[f64; CURVES.len() - 1]> {
         .first()
         .map(|block| block.id)
         .context("a block")?;
+    // Something that would have to move, in the block that is planned.
+    let movable = PageRequest::movable(NODE);
+    let held: Vec<Pfn> = (0..1000)
+        .map(|_| machine.alloc(cpu, &owner, &movable))
+        .collect::<Result<_, _>>()?;
     let plan = mean(times.min(20), || {
-        Ok(machine.plan_offline(first, TargetPolicy::LeaveNode)?)
+        let plan = machine.plan_offline(first, TargetPolicy::LeaveNode)?;
+        ensure!(plan.to_move.get() == held.len() as u64, "{plan:?}");
+        Ok(plan)
     })?;
+    for pfn in held {
+        machine.free(pfn, Order::ZERO, &owner)?;
+    }
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     for _ in 0..times.clamp(5, 50) {
         let start = Instant::now();

@@ -283,10 +283,10 @@ pub fn a_plan_tells_and_changes_nothing(bench: &mut Bench) -> Outcome {
     let log = Log::default();
     let _listening = log.listen(&machine, "ear", 0, None);
     let plan = machine.plan_offline(block, TargetPolicy::LeaveNode)?;
-    let counts = (plan.to_move, plan.to_release, plan.room);
+    let counts = (plan.to_move, plan.to_release, plan.homeless);
     equal(
         counts,
-        (PageCount::new(10), PageCount::new(20), PageCount::new(4096)),
+        (PageCount::new(10), PageCount::new(20), PageCount::ZERO),
     )?;
     named(&plan.blockers, "shelf", &Reason::Unmovable, 1)?;
     let first = plan
