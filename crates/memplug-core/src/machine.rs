@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::state::State;
 use crate::watermark::linux_watermarks;
 use crate::zone::ZoneKind;
-use crate::zonelist::{FirstZones, ZoneLists};
+use crate::zonelist::{FirstZones, ZoneLists, place_of};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::FrameTable;
@@ -126,9 +126,21 @@ impl Hotplug {
         {
             let lists = Arc::new(ZoneLists::new(masks.collect()));
             self.first_zones.follow(&lists);
-            self.lists.with(|old| *old = lists);
-            // Reservations made under the old lists would go on serving from further away.
-            self.frames.drain();
+            let old = self
+                .lists
+                .with(|old| core::mem::replace(old, lists.clone()));
+            // Reservations made under the old lists would go on serving from further away. Those
+            // of requests to which nothing nearer came or went are left alone.
+            self.frames.drain_stale(|key, zone| {
+                let (node, highest) = place_of(key);
+                let up_to = |lists: &'_ ZoneLists| {
+                    let list = lists.of(node, highest).iter();
+                    list.take_while(|&&at| at != zone)
+                        .copied()
+                        .collect::<Vec<_>>()
+                };
+                up_to(&old) != up_to(&lists)
+            });
         }
         self.set_watermarks(&managed, kernel);
     }

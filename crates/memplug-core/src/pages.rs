@@ -9,7 +9,7 @@
 use crate::machine::Hotplug;
 use crate::owner::Owner;
 use crate::zone::ZoneKind;
-use crate::zonelist::{MAX_NODES, ZoneLists};
+use crate::zonelist::{ZoneLists, key_of};
 use alloc::sync::Arc;
 use memplug_frame::sync::{AtomicBool, Ordering};
 use memplug_frame::{Class, FreeError, MigrateType, Request, RequestKey, Reserves, ZoneId};
@@ -124,12 +124,7 @@ impl PageRequest {
 
     #[inline(always)]
     fn key(&self) -> RequestKey {
-        RequestKey::new(
-            (self.node.get() & (MAX_NODES - 1))
-                | (self.highest as u16) << 10
-                | u16::from(self.only_node) << 12
-                | u16::from(self.only_zone) << 13,
-        )
+        key_of(self.node, self.highest, self.only_node, self.only_zone)
     }
 }
 

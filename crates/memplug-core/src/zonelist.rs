@@ -7,8 +7,8 @@
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use memplug_frame::ZoneId;
 use memplug_frame::sync::{AtomicU64, Ordering};
+use memplug_frame::{RequestKey, ZoneId};
 use memplug_units::NodeId;
 
 /// Largest number of nodes a machine can have.
@@ -125,6 +125,31 @@ impl FirstZones {
     }
 }
 
+/// The key of requests with these limits: those of equal keys are served from equal zones.
+#[inline(always)]
+pub(crate) fn key_of(
+    node: NodeId,
+    highest: ZoneKind,
+    only_node: bool,
+    only_zone: bool,
+) -> RequestKey {
+    RequestKey::new(
+        (node.get() & (MAX_NODES - 1))
+            | (highest as u16) << 10
+            | u16::from(only_node) << 12
+            | u16::from(only_zone) << 13,
+    )
+}
+
+/// The node and the highest zone of the requests with this key: whose list it is.
+pub(crate) fn place_of(key: RequestKey) -> (NodeId, ZoneKind) {
+    let number = key.number();
+    (
+        NodeId::new(number & (MAX_NODES - 1)),
+        ZoneKind::ALL[usize::from(number >> 10 & 3)],
+    )
+}
+
 /// `nodes` by distance from `node`: itself first, then by difference of numbers, lower first.
 pub(crate) fn nearest(node: NodeId, nodes: &[NodeId]) -> Vec<NodeId> {
     let mut near = nodes.to_vec();
@@ -191,6 +216,18 @@ mod tests {
                 assert_eq!(all, &list[..list.len().min(FIRST)]);
                 let one = first.of(node, highest, &mut room, |at, _| at < 1);
                 assert_eq!(one, &list[..list.len().min(1)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_tells_the_place_of_its_requests() {
+        for node in [0, 1, MAX_NODES - 1].map(NodeId::new) {
+            for highest in ZoneKind::ALL {
+                for only in [(false, false), (true, false), (false, true), (true, true)] {
+                    let key = key_of(node, highest, only.0, only.1);
+                    assert_eq!(place_of(key), (node, highest));
+                }
             }
         }
     }

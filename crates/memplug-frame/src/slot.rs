@@ -32,6 +32,11 @@ impl RequestKey {
     pub const fn new(number: u16) -> Self {
         Self(number)
     }
+
+    /// The number of the key.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
 }
 
 /// Slots of one processor: 4 migrate types times 16 orders, of which 9 are used; the low bits of
@@ -77,6 +82,9 @@ impl Slot {
     #[inline(always)]
     pub(crate) const fn serves(self, key: RequestKey) -> bool {
         self.0 & (Self::FILLED | 0xffff) == Self::FILLED | key.0 as u64
+    }
+    pub(crate) const fn key(self) -> RequestKey {
+        RequestKey(self.0 as u16)
     }
     pub(crate) const fn is_filled(self) -> bool {
         self.0 & Self::FILLED != 0
@@ -202,7 +210,7 @@ impl FrameTable {
     }
 
     /// Gives up every reservation for which `of` says so of its pageblock.
-    pub(crate) fn drain_where(&self, of: impl Fn(Pageblock) -> bool) {
+    fn drain_where(&self, of: impl Fn(Slot) -> bool) {
         let owners = self
             .owner_count
             .load(Ordering::Relaxed)
@@ -212,7 +220,7 @@ impl FrameTable {
             let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
             for (at, word) in slots.get().into_iter().flatten().enumerate() {
                 let seen = Slot(word.load(Ordering::SeqCst));
-                if seen.is_filled() && of(seen.pageblock()) {
+                if seen.is_filled() && of(seen) {
                     let cpu = CpuId::new((group * GROUP + at / STRIDE) as u16);
                     self.drain_slot(cpu, class_at(OwnerId::new(owner as u16), at % STRIDE));
                 }
@@ -233,7 +241,16 @@ impl FrameTable {
 
     /// Gives up all reservations in a zone: see [`FrameTable::drain`].
     pub fn drain_zone(&self, zone: ZoneId) {
-        self.drain_where(|pageblock| self.zone_of(pageblock) == Some(zone));
+        self.drain_where(|slot| self.zone_of(slot.pageblock()) == Some(zone));
+    }
+
+    /// Gives up the reservations for which `stale` says so, told for which kind of request they
+    /// were made and in which zone they lie: where requests are served from has changed.
+    pub fn drain_stale(&self, stale: impl Fn(RequestKey, ZoneId) -> bool) {
+        self.drain_where(|slot| {
+            let zone = self.zone_of(slot.pageblock());
+            zone.is_none_or(|zone| stale(slot.key(), zone))
+        });
     }
 
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as

@@ -44,19 +44,38 @@ impl FrameTable {
         if self.watermarks(zone) == marks {
             return;
         }
-        if let Some(zone) = self.zone(zone) {
-            zone.min.store(marks.min.get(), Ordering::Relaxed);
-            zone.low.store(marks.low.get(), Ordering::Relaxed);
-            zone.high.store(marks.high.get(), Ordering::Relaxed);
-            let highest = marks.min.max(marks.low).max(marks.high);
-            zone.highest.store(highest.get(), Ordering::Relaxed);
-            // The next request finds out anew whether the zone is short.
-            zone.careful.store(0, Ordering::SeqCst);
-            zone.fewer_free();
-            if marks == Watermarks::default() {
-                zone.pressed.store(0, Ordering::Relaxed);
-            }
+        let Some(frames) = self.zone(zone) else {
+            return;
+        };
+        frames.min.store(marks.min.get(), Ordering::Relaxed);
+        frames.low.store(marks.low.get(), Ordering::Relaxed);
+        frames.high.store(marks.high.get(), Ordering::Relaxed);
+        let highest = marks.min.max(marks.low).max(marks.high).get();
+        // SeqCst, and before the look at the level: see `gate_by_look`.
+        let before = frames.highest.swap(highest, Ordering::SeqCst);
+        // The next request finds out anew whether the zone is short.
+        let careful = frames.careful.swap(0, Ordering::SeqCst) != 0;
+        if careful || before == 0 || highest > before && !self.can_still_spare(frames) {
+            frames.fewer_free();
         }
+        if marks == Watermarks::default() {
+            frames.pressed.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether all that may have been allowed at the last look is still to spare.
+    fn can_still_spare(&self, frames: &ZoneFrames) -> bool {
+        let level = frames.level.load(Ordering::SeqCst);
+        let (Some(map), Some(allowed)) = (frames.map(), 1u64.checked_shl(level as u32)) else {
+            return false;
+        };
+        let needed = self.pageblocks_to_keep(frames) + allowed;
+        self.whole_pageblocks(map, needed) >= needed
+    }
+
+    /// Pageblocks that no allowance is given for: the watermarks, and one more for each processor.
+    fn pageblocks_to_keep(&self, frames: &ZoneFrames) -> u64 {
+        frames.highest.load(Ordering::SeqCst) / PAGEBLOCK_PAGES + 1 + u64::from(self.cpus())
     }
 
     /// The watermarks of a zone.
@@ -106,7 +125,7 @@ impl FrameTable {
                 continue;
             };
             let highest = frames.highest.load(Ordering::Relaxed);
-            let keep = highest / PAGEBLOCK_PAGES + 1 + u64::from(self.cpus());
+            let keep = self.pageblocks_to_keep(frames);
             if highest != 0 && self.whole_pageblocks(map, keep) < keep {
                 self.drain_zone(zone);
             }
@@ -150,7 +169,7 @@ impl FrameTable {
     ) -> Option<Gate> {
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
         let shares = 2 * u64::from(self.cpus());
-        let keep = frames.highest.load(Ordering::Relaxed) / PAGEBLOCK_PAGES + 1 + shares / 2;
+        let keep = self.pageblocks_to_keep(frames);
         // Before the look: what comes of it is void if a new epoch begins meanwhile.
         let mut epoch = frames.epoch.load(Ordering::SeqCst);
         let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
@@ -161,6 +180,11 @@ impl FrameTable {
         }
         if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
             epoch = frames.new_epoch();
+        }
+        // Whoever raises the watermarks looks at the level afterwards, and this looks at the
+        // watermarks after setting the level: one of the two sees the other.
+        if self.pageblocks_to_keep(frames) > keep {
+            return self.gate_by_look(cpu, request, frames, map);
         }
         if frames.careful.load(Ordering::SeqCst) != 0 {
             frames.careful.store(0, Ordering::SeqCst);

@@ -207,6 +207,25 @@ fn min_binds_though_the_other_marks_lie_below() {
     assert_eq!(free(&table, LOW_ZONE), 300);
 }
 
+/// What was allowed under lower marks is not allowed under higher ones, however much they rise.
+#[test]
+fn raised_marks_bind_at_once() {
+    for raised_by in (0..=30).map(|pageblocks| pageblocks * 512) {
+        for order in [order(0), order(9)] {
+            let table = machine(8, 2);
+            table.set_watermarks(LOW_ZONE, marks(10, 20, 30));
+            let get = || get(&table, order, &[LOW_ZONE], Reserves::Keep);
+            get().expect("all is free");
+            let min = 10 + raised_by;
+            table.set_watermarks(LOW_ZONE, marks(min, min + 10, min + 20));
+            while get().is_ok() {}
+            let free = free(&table, LOW_ZONE);
+            let chunk = order.pages().get();
+            assert!((min..min + chunk).contains(&free), "{free} of {min}");
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Get {
