@@ -151,7 +151,7 @@ impl Hotplug {
     /// # Errors
     /// [`PageError::NoMemory`] when no zone allowed has a free chunk above its watermark, also
     /// after reclaim; [`PageError::UnknownNode`].
-    #[inline]
+    #[inline(always)] // small: what the reservation cannot serve is called
     pub fn alloc(
         &self,
         cpu: CpuId,
@@ -166,9 +166,20 @@ impl Hotplug {
         {
             return Ok(pfn);
         }
-        match self.alloc_near(cpu, class, request) {
+        self.alloc_uncached(cpu, class, *request)
+    }
+
+    /// The same without the processor's reservation.
+    #[inline(never)] // leaves the path through the reservation few registers to save
+    fn alloc_uncached(
+        &self,
+        cpu: CpuId,
+        class: Class,
+        request: PageRequest,
+    ) -> Result<Pfn, PageError> {
+        match self.alloc_near(cpu, class, &request) {
             Some(pfn) => Ok(pfn),
-            None => self.alloc_slow(cpu, class, request),
+            None => self.alloc_slow(cpu, class, &request),
         }
     }
 
@@ -182,7 +193,7 @@ impl Hotplug {
     }
 
     /// From the first zones of the list: the common case takes no lock.
-    #[inline(never)] // leaves the path through the reservation few registers to save
+    #[inline]
     fn alloc_near(&self, cpu: CpuId, class: Class, request: &PageRequest) -> Option<Pfn> {
         let mut room = [ZoneId::new(0); 4];
         let zones = self

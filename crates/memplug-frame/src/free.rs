@@ -119,7 +119,7 @@ impl FrameTable {
         }
     }
 
-    #[inline]
+    #[inline(always)] // into the one function that is called for other orders than 0
     fn put_huge(
         &self,
         pageblock: Pageblock,
@@ -146,7 +146,7 @@ impl FrameTable {
     }
 
     /// Makes a huge pageblock empty if its tag still is `tag`.
-    #[inline]
+    #[inline(always)]
     fn empty_huge(&self, block: Block<'_>, tag: Tag, pageblock: Pageblock) -> bool {
         let none = Tag::none(tag.generation());
         let next = if tag.is_isolated() {

@@ -76,10 +76,27 @@ impl FrameTable {
     /// The fast path: a chunk from the processor's reservation, if it has one that fits.
     #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        if !class.is_single() {
-            return self.get_cached_chunk(cpu, class, key);
+        if class.is_single() {
+            self.get_from_slot(cpu, class, key, rows::claim_bit)
+        } else if class.order() >= Order::PAGEBLOCK {
+            self.get_cached_huge(cpu, class, key)
+        } else {
+            self.get_cached_chunk(cpu, class, key)
         }
-        self.get_from_slot(cpu, class, key, rows::claim_bit)
+    }
+
+    /// From the zone that such requests are to be served from first, if the processor may take
+    /// from there unasked.
+    #[inline(never)]
+    fn get_cached_huge(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        let cpu = self.cpu(cpu);
+        // Relaxed: where to look first is a wish, not a duty.
+        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
+        if !slot.serves(key) {
+            return None;
+        }
+        let frames = self.zone(slot.zone())?;
+        self.get_granted(slot.zone(), frames, frames.map()?, cpu, class)
     }
 
     #[inline(never)]
@@ -127,6 +144,7 @@ impl FrameTable {
         }
         let zones = request.zones.iter();
         let got = if class.order() >= Order::PAGEBLOCK {
+            self.note_first_zone(cpu, request);
             None
         } else {
             self.get_reserved(cpu, class, request.key)
@@ -139,6 +157,19 @@ impl FrameTable {
         .ok_or(AllocError::NoMemory {
             order: class.order(),
         })
+    }
+
+    /// Next time the zone wanted most is found without the list.
+    #[inline]
+    fn note_first_zone(&self, cpu: CpuId, request: &Request<'_>) {
+        if let Some(word) = self.slot(cpu, request.class)
+            && let Some(&zone) = request.zones.first()
+        {
+            let slot = Slot::of_zone(request.key, zone);
+            if word.load(Ordering::Relaxed) != slot.0 {
+                word.store(slot.0, Ordering::SeqCst);
+            }
+        }
     }
 
     /// Second half of a claim: valid if the tag still says what it said before.

@@ -13,6 +13,9 @@
 //! | 32-34 | row |
 //! | 35-62 | pageblock |
 //! | 63 | filled |
+//!
+//! Chunks of order 9 and 10 are not served from a reserved pageblock. Their slot names the zone
+//! that such requests want most, in bits 16 to 31, so that the list of zones need not be looked up.
 
 use crate::sync::{AtomicU64, Ordering, zeroed_array};
 use crate::table::Pageblock;
@@ -20,7 +23,7 @@ use crate::tag::{Class, Kind, Tag};
 use crate::{FrameTable, MAX_OWNERS, OwnerError, ZoneId};
 #[cfg(loom)]
 use memplug_units::MAX_ORDER;
-use memplug_units::{CpuId, OwnerId};
+use memplug_units::{CpuId, Order, OwnerId};
 
 /// What decides the zones of a request, packed by the layer above. Two requests with equal keys
 /// may be served from the same reservation.
@@ -78,6 +81,15 @@ impl Slot {
                 | (row as u64 & 7) << 32
                 | block << 35,
         )
+    }
+    /// The slot of order 9 or 10: such requests want this zone most.
+    #[inline(always)]
+    pub(crate) const fn of_zone(key: RequestKey, zone: ZoneId) -> Self {
+        Self::new(key, zone.get(), 0, 0)
+    }
+    #[inline(always)]
+    pub(crate) const fn zone(self) -> ZoneId {
+        ZoneId::new((self.0 >> 16) as u16)
     }
     #[inline(always)]
     pub(crate) const fn serves(self, key: RequestKey) -> bool {
@@ -209,8 +221,8 @@ impl FrameTable {
         }
     }
 
-    /// Gives up every reservation for which `of` says so of its pageblock.
-    fn drain_where(&self, of: impl Fn(Slot) -> bool) {
+    /// Empties every slot for which `of` says so, told the zone it leads to.
+    fn drain_where(&self, of: impl Fn(RequestKey, Option<ZoneId>) -> bool) {
         let owners = self
             .owner_count
             .load(Ordering::Relaxed)
@@ -220,9 +232,18 @@ impl FrameTable {
             let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
             for (at, word) in slots.get().into_iter().flatten().enumerate() {
                 let seen = Slot(word.load(Ordering::SeqCst));
-                if seen.is_filled() && of(seen) {
+                if !seen.is_filled() {
+                    continue;
+                }
+                let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
+                let zone = if class.order() >= Order::PAGEBLOCK {
+                    Some(seen.zone())
+                } else {
+                    self.zone_of(seen.pageblock())
+                };
+                if of(seen.key(), zone) {
                     let cpu = CpuId::new((group * GROUP + at / STRIDE) as u16);
-                    self.drain_slot(cpu, class_at(OwnerId::new(owner as u16), at % STRIDE));
+                    self.drain_slot(cpu, class);
                 }
             }
         }
@@ -234,29 +255,26 @@ impl FrameTable {
             return;
         };
         let old = Slot(word.swap(0, Ordering::SeqCst));
-        if old.is_filled() {
+        if old.is_filled() && class.order() < Order::PAGEBLOCK {
             self.unreserve(old, class, cpu);
         }
     }
 
     /// Gives up all reservations in a zone: see [`FrameTable::drain`].
     pub fn drain_zone(&self, zone: ZoneId) {
-        self.drain_where(|slot| self.zone_of(slot.pageblock()) == Some(zone));
+        self.drain_where(|_, of| of == Some(zone));
     }
 
     /// Gives up the reservations for which `stale` says so, told for which kind of request they
     /// were made and in which zone they lie: where requests are served from has changed.
     pub fn drain_stale(&self, stale: impl Fn(RequestKey, ZoneId) -> bool) {
-        self.drain_where(|slot| {
-            let zone = self.zone_of(slot.pageblock());
-            zone.is_none_or(|zone| stale(slot.key(), zone))
-        });
+        self.drain_where(|key, zone| zone.is_none_or(|zone| stale(key, zone)));
     }
 
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
     /// nobody makes a new one meanwhile.
     pub fn drain(&self) {
-        self.drain_where(|_| true);
+        self.drain_where(|_, _| true);
     }
 }
 

@@ -40,7 +40,7 @@ impl FrameTable {
     }
 
     /// A chunk of order 9 or 10 from an area.
-    #[inline]
+    #[inline(always)]
     fn take_huge(
         &self,
         zone: ZoneId,
@@ -216,7 +216,7 @@ impl FrameTable {
     }
 
     /// Lists a pageblock that has just become wholly free.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn list_whole(&self, pageblock: Pageblock) {
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
             return;

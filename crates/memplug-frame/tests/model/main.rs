@@ -232,7 +232,13 @@ impl Machine {
         let fast = cached_first
             .then(|| self.table.get_cached(cpu, class, number))
             .flatten();
-        prop_assert!(fast.is_none() || reserved.is_some(), "served from nowhere");
+        // Wholly free pageblocks need no reservation; that they come from the zone which is due is
+        // seen below.
+        let whole = order >= Order::PAGEBLOCK;
+        prop_assert!(
+            fast.is_none() || whole || reserved.is_some(),
+            "served from nowhere"
+        );
         let request = Request {
             class,
             key: number,
