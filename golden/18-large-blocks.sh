@@ -1,4 +1,5 @@
-# machine: --mem 64G
+# machine: --numa 2 --mem 64G --maxmem 80G
+# timeout: 400
 # needs: plug ev zones
 # 64 GiB of boot memory: blocks of 2 GiB. The number in phys_index is the block's, not the section's.
 . "$GOLDEN_LIB"

@@ -11,10 +11,11 @@
 mod compare;
 mod head;
 mod machine;
+mod random;
 mod replay;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -27,7 +28,10 @@ const BESIDE: &str = "../shared/golden";
 const OWN: &str = "golden";
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Folders with scenarios, or single scripts [default: those beside the repository, and golden]
     dirs: Vec<PathBuf>,
     /// The command to test [default: built from this repository]
@@ -38,8 +42,18 @@ pub struct Arguments {
     jobs: usize,
 }
 
+#[derive(Subcommand)]
+enum Other {
+    /// Write random scenarios, for a real kernel to write the transcripts
+    Random(random::Arguments),
+}
+
 /// Replays everything; succeeds if nothing differs.
 pub fn run(root: &Path, arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(Other::Random(arguments)) = &arguments.other {
+        random::run(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     ensure!(
         Path::new("/dev/fuse").exists(),
         "/dev/fuse is missing; load the fuse module"
