@@ -3,6 +3,7 @@
 #
 # Set by whoever runs a scenario: MEMPLUG the command, GOLDEN_SYSFS where the tree is mounted,
 # GOLDEN_WORKLOAD the socket of the bench, and GOLDEN_MEM, GOLDEN_CPUS, GOLDEN_APPEND for the head.
+# GOLDEN_NODES: the kernel's number of each node of the machine, where they differ.
 . "${GOLDEN_COMMON:-${BASH_SOURCE%/*}/lib-common.sh}"
 M=$GOLDEN_SYSFS/memory; N=$GOLDEN_SYSFS/node; MP=$GOLDEN_SYSFS/memory_hotplug/parameters
 GOLDEN_TMP=${GOLDEN_TMP:-$(mktemp -d)}
@@ -16,7 +17,9 @@ init(){
   printf '# machine: memplug, mem %s, nodes possible %s, cpus %s, block_size_bytes %s, boot blocks %s\n' "${GOLDEN_MEM:-1G}" "$(cat "$N/possible")" "${GOLDEN_CPUS:-2}" "$(cat "$M/block_size_bytes")" "$(set -- $BOOTIDS; a=$1; shift $(($#-1)); echo $a-$1)"
   [ -z "$GOLDEN_APPEND" ] || printf '# command line: %s\n' "$GOLDEN_APPEND"
 }
-plug(){ patient plug "$@"; }
+NODES=($GOLDEN_NODES)
+# The node of a DIMM is the machine's number; everything else speaks of the kernel's.
+plug(){ local to=${NODES[$2]:-$2}; patient plug "$1" "$to" "${@:3}" | sed "s/^plug $1 $to /plug $1 $2 /"; }
 unplug(){ patient unplug "$@"; }
 ev(){ bench ev; }
 uev(){ bench uev; }

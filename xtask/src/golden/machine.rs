@@ -11,6 +11,8 @@ use std::fmt::Write;
 const LOW_LIMIT: u64 = 0xb000_0000;
 const LOW: u64 = 0x8000_0000;
 const HIGH: u64 = 1 << 32;
+/// The words of `auto_online_blocks`.
+const WORDS: [&str; 4] = ["offline", "online", "online_kernel", "online_movable"];
 const FIRMWARE_TOP: u64 = 0x2_1000;
 
 /// What the firmware leaves of so much memory, ascending.
@@ -59,27 +61,89 @@ fn boot(head: &Head) -> Vec<(usize, u64, u64)> {
     boot
 }
 
+/// The kernel's number of each node of the machine, in the machine's order; `None`: the kernel
+/// has none for it, so it does not know the node, and memory put there goes to the first one.
+///
+/// The kernel numbers nodes as its firmware table names them: those of processors, in their
+/// order, those of boot memory, and last the machine's last node, to which the room for DIMMs
+/// belongs.
+pub fn numbers(head: &Head) -> Vec<Option<u16>> {
+    let nodes = usize::from(head.nodes);
+    let mut numbers = vec![None; nodes];
+    let with_memory = (0..).zip(&head.node_mem).filter(|(_, size)| **size > 0);
+    let memory = with_memory.map(|(node, _)| node);
+    let processors = head.cpu_nodes.iter().map(|node| usize::from(*node));
+    let last = nodes.saturating_sub(1);
+    let mut next = 0;
+    for node in processors.chain(memory).chain([last]) {
+        if let Some(number @ None) = numbers.get_mut(node) {
+            *number = Some(next);
+            next += 1;
+        }
+    }
+    numbers
+}
+
 /// The settings that a kernel command line makes.
 struct Settings {
     machine: Vec<String>,
     policy: Vec<String>,
 }
 
+/// A truth as the kernel reads it; a name alone is true.
+fn truth(value: Option<&str>) -> Option<bool> {
+    match value.map(str::as_bytes) {
+        None | Some([b'1' | b'y' | b'Y' | b't' | b'T', ..]) => Some(true),
+        Some([b'0' | b'n' | b'N' | b'f' | b'F', ..]) => Some(false),
+        Some([b'o' | b'O', b'n' | b'N', ..]) => Some(true),
+        Some([b'o' | b'O', b'f' | b'F', ..]) => Some(false),
+        Some(_) => None,
+    }
+}
+
+/// A number of 32 bits in the base its prefix says.
+fn unsigned(text: &str) -> Option<u32> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let lower = text.to_ascii_lowercase();
+    if lower.starts_with('+') {
+        return None;
+    }
+    match lower.strip_prefix("0x") {
+        Some(digits) if !digits.starts_with('+') => u32::from_str_radix(digits, 16).ok(),
+        Some(_) => None,
+        None if lower.starts_with('0') => u32::from_str_radix(&lower, 8).ok(),
+        None => lower.parse().ok(),
+    }
+}
+
+/// What the kernel cannot read it leaves at its default.
 fn settings(append: &str) -> Result<Settings> {
     let (mut machine, mut policy) = (Vec::new(), Vec::new());
     for word in append.split_whitespace() {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        let truth = matches!(value, "" | "1" | "Y" | "y" | "on" | "true");
-        match name.strip_prefix("memory_hotplug.").unwrap_or(name) {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let text = value.unwrap_or("");
+        match name.replace('-', "_").as_str() {
             "movable_node" => policy.push("movable_node = true".into()),
-            "memmap_on_memory" if truth => machine.push("memory_map = \"on-memory\"".into()),
-            "memmap_on_memory" => {}
-            "online_policy" => policy.push(format!("online_policy = {value:?}")),
-            "auto_movable_ratio" => policy.push(format!("auto_movable_ratio = {value}")),
-            "auto_movable_numa_aware" => {
-                policy.push(format!("auto_movable_numa_aware = {truth}"));
+            "memory_hotplug.memmap_on_memory" if truth(value) == Some(true) => {
+                machine.push("memory_map = \"on-memory\"".into());
             }
-            "memhp_default_state" => policy.push(format!("auto_online_blocks = {value:?}")),
+            "memory_hotplug.online_policy" if matches!(text, "contig-zones" | "auto-movable") => {
+                policy.push(format!("online_policy = {text:?}"));
+            }
+            "memory_hotplug.auto_movable_ratio" => {
+                let ratio = unsigned(text).map(|ratio| format!("auto_movable_ratio = {ratio}"));
+                policy.extend(ratio);
+            }
+            "memory_hotplug.auto_movable_numa_aware" => {
+                let aware = truth(value).map(|on| format!("auto_movable_numa_aware = {on}"));
+                policy.extend(aware);
+            }
+            "memhp_default_state" if WORDS.contains(&text) => {
+                policy.push(format!("auto_online_blocks = {text:?}"));
+            }
             // These shape boot memory in ways that a machine file cannot say.
             "kernelcore" | "movablecore" | "mem" | "memmap" | "hugepages" | "hugetlb_cma"
             | "cma" => {
@@ -95,12 +159,15 @@ fn settings(append: &str) -> Result<Settings> {
 /// The machine file.
 pub fn file(head: &Head) -> Result<String> {
     let settings = settings(&head.append)?;
+    let numbers = numbers(head);
+    let number = |node: usize| numbers.get(node).copied().flatten().unwrap_or(0);
+    let of_processors = head.cpu_nodes.iter().map(|node| number((*node).into()));
     let mut text = format!(
         "[machine]\nnodes = {}\ncpus = {}\ncpu_nodes = {:?}\nblock_size = \"as-linux\"\nlike = \"linux\"\n\
          overcommit = true\n",
-        head.nodes,
+        numbers.iter().flatten().count(),
         head.cpu_nodes.len(),
-        head.cpu_nodes,
+        of_processors.collect::<Vec<u16>>(),
     );
     let mut lines = |lines: &[String]| {
         for line in lines {
@@ -114,7 +181,8 @@ pub fn file(head: &Head) -> Result<String> {
     for (node, start, end) in boot(head) {
         let _ = write!(
             text,
-            "[[boot]]\nnode = {node}\nstart = \"{start:#x}\"\nend = \"{end:#x}\"\n"
+            "[[boot]]\nnode = {}\nstart = \"{start:#x}\"\nend = \"{end:#x}\"\n",
+            number(node)
         );
     }
     Ok(text)
@@ -168,5 +236,40 @@ mod tests {
             assert!(text.contains(line), "{line}");
         }
         assert!(file("kernelcore=1G").is_err() && file("quiet nokaslr").is_ok());
+        let plain = file("").expect("known");
+        for word in [
+            "memhp_default_state=on",
+            "auto_movable_ratio=5",
+            "memory_hotplug.auto_movable_ratio=5x",
+            "memory_hotplug.online_policy=x",
+            "memory_hotplug.memmap_on_memory=force",
+            "memory_hotplug.movable_node",
+        ] {
+            assert_eq!(file(word).expect("known"), plain, "{word}");
+        }
+        let text = file("memory_hotplug.auto_movable_ratio=0x20").expect("known");
+        assert!(text.contains("auto_movable_ratio = 32"), "{text}");
+        assert_eq!(
+            [unsigned("010"), unsigned("0"), unsigned("++5")],
+            [Some(8), Some(0), None]
+        );
+    }
+
+    #[test]
+    fn nodes_are_numbered_as_the_firmware_names_them() {
+        for (machine, expected) in [
+            ("--numa 1", [Some(0)].as_slice()),
+            ("--numa 2", &[Some(0), Some(1)]),
+            ("--numa 4", &[Some(0), None, None, Some(1)]),
+            ("--numa 3 --node-mem 640M,,384M", &[Some(0), None, Some(1)]),
+            (
+                "--numa 3 --node-mem 512M,512M",
+                &[Some(0), Some(1), Some(2)],
+            ),
+            ("--numa 3 --cpu-node 1,0", &[Some(1), Some(0), Some(2)]),
+        ] {
+            let head = Head::parse(&format!("# machine: {machine}\n")).expect("a head");
+            assert_eq!(numbers(&head), expected, "{machine}");
+        }
     }
 }

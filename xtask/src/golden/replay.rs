@@ -116,6 +116,8 @@ impl Bench {
 
     fn run(&self, script: &Path, head: &Head, served: &Served) -> Result<String> {
         let out = File::create(served.path("out"))?;
+        let numbers = machine::numbers(head).into_iter();
+        let numbers: Vec<String> = numbers.map(|n| n.unwrap_or(0).to_string()).collect();
         let status = Command::new("timeout")
             .args(["--kill-after=5", &head.timeout.to_string(), "bash"])
             .arg(fs::canonicalize(script)?)
@@ -127,6 +129,7 @@ impl Bench {
             .env("GOLDEN_MEM", &head.mem)
             .env("GOLDEN_CPUS", head.cpu_nodes.len().to_string())
             .env("GOLDEN_APPEND", &head.append)
+            .env("GOLDEN_NODES", numbers.join(" "))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

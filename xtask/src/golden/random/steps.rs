@@ -6,6 +6,8 @@
 use super::rng::Rng;
 use super::world::World;
 
+/// Where DIMMs go that will be refused: within the recorder's room for DIMMs, behind the others.
+const REFUSED: u64 = 20 << 30;
 const STATE_WORDS: [&str; 4] = ["online", "online_kernel", "online_movable", "offline"];
 const EVENTS: [&str; 6] = [
     "GOING_ONLINE",
@@ -142,11 +144,11 @@ impl Scene {
     fn plug(&mut self) {
         let node = self.node();
         if self.rng.percent(6) {
-            // Not whole blocks, at a place of its own far above.
+            // Not whole blocks, at a place of its own above all others.
             let size = self.rng.word(&["64M", "192M", "2M", "130M"]);
-            let gib = 64 + self.world.dimms.len();
+            let at = REFUSED + ((self.world.dimms.len() as u64) << 28);
             self.world.dimms.push(None);
-            return self.say(format!("plug {size} {node} {:#x}", gib << 30));
+            return self.say(format!("plug {size} {node} {at:#x}"));
         }
         let count = [1, 1, 2, 2, 3, 4][self.rng.below(6)];
         if !self.world.can_plug(node, count) {
@@ -164,34 +166,14 @@ impl Scene {
         let Some(dimm) = self.rng.pick(&there) else {
             return;
         };
-        let used = self.world.of(dimm).iter().any(|id| {
-            let block = self.world.blocks[id];
-            block.kernel && self.world.is_used(block.node)
-        });
-        if !used {
-            self.world.unplug(dimm);
-            self.say(format!("unplug dimm{dimm}"));
-        }
-    }
-
-    /// Whether a word may be written to that block.
-    fn allows(&self, id: u64, onlines: bool, word: &str) -> bool {
-        let block = self.world.blocks[&id];
-        let used = self.world.is_used(block.node);
-        match onlines {
-            // A plain word may mean a kernel zone.
-            true => !used || word == "online_movable",
-            false => !(used && block.kernel),
-        }
+        self.world.unplug(dimm);
+        self.say(format!("unplug dimm{dimm}"));
     }
 
     fn state(&mut self) {
         let Some(id) = self.block() else { return };
         let word = self.rng.word(&STATE_WORDS);
         let onlines = word != "offline";
-        if !self.allows(id, onlines, word) {
-            return;
-        }
         match onlines {
             true => self.world.online(id, word),
             false => self.world.offline(id),
@@ -202,16 +184,13 @@ impl Scene {
     fn boolean(&mut self) {
         let Some(id) = self.block() else { return };
         let word = self.rng.word(&BOOLEAN);
-        // Either may be meant; both must be allowed.
-        if self.allows(id, true, "online") && self.allows(id, false, "offline") {
-            match word.as_bytes() {
-                [b'1' | b'y' | b'Y' | b't' | b'T', ..] | [b'o' | b'O', b'n' | b'N', ..] => {
-                    self.world.online(id, "online")
-                }
-                _ => self.world.offline(id),
+        match word.as_bytes() {
+            [b'1' | b'y' | b'Y' | b't' | b'T', ..] | [b'o' | b'O', b'n' | b'N', ..] => {
+                self.world.online(id, "online");
             }
-            self.say(format!("w {} $M/memory{id}/online", quoted(word)));
+            _ => self.world.offline(id),
         }
+        self.say(format!("w {} $M/memory{id}/online", quoted(word)));
     }
 
     fn junk(&mut self) {
@@ -400,10 +379,7 @@ impl Scene {
         let Some(id) = self.block() else { return };
         let Some(other) = self.block() else { return };
         let block = self.world.blocks[&id];
-        if self.world.is_used(block.node)
-            || !self.allows(other, true, "online")
-            || !self.allows(other, false, "")
-        {
+        if self.world.is_used(block.node) {
             return;
         }
         let name = self.world.name("s");
@@ -411,7 +387,7 @@ impl Scene {
         let word = self.rng.word(&STATE_WORDS);
         let priority = [9, -9][self.rng.below(2)];
         self.say(format!("nb add {name} {priority}"));
-        self.say(format!("nb delay {name} {event} 1500"));
+        self.say(format!("nb delay {name} {event} 3000"));
         self.say(format!("wbg {word} $M/memory{id}/state 0.7"));
         self.say(format!("r $M/memory{id}/state $M/memory{id}/valid_zones"));
         for line in ["vz", "nodes", "cb", "uev", "ev"] {

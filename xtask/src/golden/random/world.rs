@@ -3,7 +3,7 @@
 //! Not a model of hotplug: it only has to know enough to keep away from what a transcript cannot
 //! say. A block may be in several conditions at once ("online, in one zone or the other"). Kept
 //! away from: adding to a node where it is open which of several kernel blocks gets the memory
-//! map, taking back what the system itself may have used, and offlining without end.
+//! map, holding pages where the system itself may, and offlining without end.
 
 use super::rng::Rng;
 use std::collections::BTreeMap;
@@ -35,10 +35,10 @@ impl Shape {
             ("--numa 2", 2, &[0]),
             ("--numa 2", 2, &[0]),
             ("--numa 2", 2, &[0]),
-            ("--numa 3", 3, &[0]),
-            ("--numa 4 --smp 1", 4, &[0]),
+            ("--numa 3 --mem 1G --node-mem 512M,512M", 3, &[0]),
+            ("--numa 3 --cpu-node 0,1 --mem 768M", 3, &[0, 1]),
             ("--numa 2 --mem 1G --node-mem 512M,512M", 2, &[0]),
-            ("--numa 3 --mem 1G --node-mem 640M,,384M", 3, &[0]),
+            ("--numa 1", 1, &[0]),
             ("--numa 3 --cpu-node 0,1", 3, &[0, 1]),
             ("--numa 2 --mem 1536M", 2, &[0]),
         ];
@@ -136,11 +136,9 @@ impl World {
     /// Whether it is plain where the memory map of an addition goes.
     pub fn can_plug(&self, node: u32, count: u64) -> bool {
         let own = self.shape.map_on_memory && count == 1;
-        // A kernel block that the system itself uses can never be spoken of again.
-        let to_kernel = matches!(self.auto_online.as_str(), "online" | "online_kernel");
         let dimms = self.dimms.iter().flatten().count();
         let known = own || self.kernel_blocks(node) <= 1;
-        dimms < DIMMS && known && !(to_kernel && self.is_used(node))
+        dimms < DIMMS && known
     }
 
     /// The lowest place that holds so many blocks; the first one behind all others if it is
