@@ -62,7 +62,7 @@ fn plug(bench: &dyn Workload, words: &[&str]) -> Option<String> {
             dimm.name,
             named(&dimm.blocks)
         ),
-        Err(error) => format!("plug {size} {node}{shown} -> machine says {error}"),
+        Err(error) => format!("plug {size} {node} -> {error}"),
     })
 }
 

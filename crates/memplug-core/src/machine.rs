@@ -65,7 +65,8 @@ impl Hotplug {
     pub(crate) fn rollback(&self) -> Rollback {
         self.config.rollback
     }
-    pub(crate) fn memory_map(&self) -> MemoryMap {
+    /// Where the maps of added memory are.
+    pub fn memory_map(&self) -> MemoryMap {
         self.config.memory_map
     }
     pub(crate) fn zone_lists(&self) -> Arc<ZoneLists> {

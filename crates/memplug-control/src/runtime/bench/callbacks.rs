@@ -24,6 +24,8 @@ use std::time::Duration;
 const TRIES: usize = 4096;
 /// The same where only some pages can be had at all.
 const MORE_TRIES: usize = 1 << 18;
+/// Longest words of the instrument.
+const WIDTHS: [usize; 4] = [15, 23, 23, 23];
 /// Longest delay.
 const DELAY_MS: u64 = 600_000;
 
@@ -100,6 +102,31 @@ fn answer_of(word: &str) -> Option<Answer> {
     })
 }
 
+fn look(behaviour: &mut Behaviour, verb: &str, value: i64) {
+    match verb {
+        "peek" => behaviour.peek = value != 0,
+        "keep" => behaviour.keep = value,
+        _ => behaviour.alloc = u32::try_from(value).ok(),
+    }
+}
+
+/// Four words, each cut where the instrument's fields end: what is left is the next word.
+fn fields<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let mut fields = Vec::new();
+    for mut word in words.iter().copied() {
+        while !word.is_empty() && fields.len() < WIDTHS.len() {
+            let mut end = WIDTHS[fields.len()].min(word.len());
+            while !word.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (field, rest) = word.split_at(end);
+            fields.push(field);
+            word = rest;
+        }
+    }
+    fields
+}
+
 fn events_of(word: &str) -> Vec<MemoryEvent> {
     let all = MemoryEvent::ALL.into_iter();
     all.filter(|event| word == "ANY" || event.name() == word)
@@ -123,7 +150,8 @@ impl Callbacks {
 
     pub(super) fn order(&self, words: &[&str]) -> Result<(), WorkloadError> {
         let bad = || WorkloadError::Words(words.join(" "));
-        let (verb, name, rest) = match words {
+        let words = &fields(words);
+        let (verb, name, rest) = match words.as_slice() {
             [verb, name, rest @ ..] => (*verb, *name, rest),
             _ => return Err(bad()),
         };
@@ -141,10 +169,11 @@ impl Callbacks {
                 drop(entries);
                 drop(gone);
             }
-            "peek" => locked(&behaviour).peek = number(first).ok_or_else(bad)? != 0,
-            "keep" => locked(&behaviour).keep = number(first).ok_or_else(bad)?,
-            "alloc" => {
-                locked(&behaviour).alloc = u32::try_from(number(first).ok_or_else(bad)?).ok()
+            "peek" | "keep" | "alloc" => {
+                // What is no number is an error, and counts as 0 all the same.
+                let value = number(first);
+                look(&mut locked(&behaviour), verb, value.unwrap_or(0));
+                value.ok_or_else(bad)?;
             }
             "drop" => {
                 let held = locked(&behaviour).held.take();
@@ -230,21 +259,21 @@ impl Callback {
         if keep == 1 && notice.event == MemoryEvent::GoingOffline {
             extras += &self.let_go(notice);
         }
-        let (answer, delay) = {
-            let behaviour = locked(&self.behaviour);
-            let answer = behaviour.answers.get(&notice.event).cloned();
-            let delay = behaviour.delays.get(&notice.event).copied();
-            (answer.unwrap_or(Answer::Ok), delay.unwrap_or_default())
+        let answer = || {
+            let answer = locked(&self.behaviour).answers.get(&notice.event).cloned();
+            answer.unwrap_or(Answer::Ok)
         };
+        let delay = locked(&self.behaviour).delays.get(&notice.event).copied();
         let (name, priority) = (&self.name, self.priority);
-        let (event, notify, raw) = (notice.event, notice.notify, answer.raw());
+        let (event, notify, raw) = (notice.event, notice.notify, answer().raw());
         locked(&self.log).push(format!(
             "{name} prio={priority} {event} {notify}{extras} -> 0x{raw:x}"
         ));
-        if delay > Duration::ZERO {
+        if let Some(delay) = delay.filter(|delay| *delay > Duration::ZERO) {
             std::thread::sleep(delay);
         }
-        answer
+        // It may have been told something else meanwhile; what was logged stays.
+        answer()
     }
 
     /// Whether the node can serve a movable page now, and from where; `was`: a page given back
@@ -335,6 +364,16 @@ fn free(hotplug: &Hotplug, owner: &Owner, pfn: Option<Pfn>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_words_go_on_in_the_next() {
+        let long = "abcdefghijklmnopqrstuvwxyz";
+        assert_eq!(
+            fields(&["add", long, "5"]),
+            ["add", &long[..23], &long[23..], "5"]
+        );
+        assert_eq!(fields(&["a", "b", "c", "d", "e"]), ["a", "b", "c", "d"]);
+    }
 
     #[test]
     fn answers_as_the_kernel_would_number_them() {

@@ -2,12 +2,13 @@
 //!
 //! `slots`: where DIMMs go, as a computer's firmware places them. `residents`: pages held under
 //! a name, real and touched. `callbacks`: notifiers that answer as told. `record`: events and
-//! uevents as lines.
+//! uevents as lines. `system`: what a kernel keeps for itself.
 
 mod callbacks;
 mod record;
 mod residents;
 mod slots;
+mod system;
 
 use super::{Runtime, convert};
 use crate::change::{AddSpec, RemoveHow};
@@ -20,6 +21,7 @@ use record::Record;
 use residents::Residents;
 use slots::Slots;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use system::SystemMemory;
 
 /// The name of the record among the subscribers.
 const RECORD: &str = "record of the bench";
@@ -47,11 +49,13 @@ impl Bench {
         let watch = runtime.watch(Box::new(move |event| told.keep(event)));
         // Called before everyone else, and of no opinion: what it answers changes nothing.
         let first = record.clone();
+        let system = SystemMemory::new(runtime.machine())?;
         let called = move |notice: &memplug::Notice<'_>| {
             first.begin(
                 convert::event(notice.event),
                 &convert::notify(notice.notify),
             );
+            system.came(notice);
             memplug::Answer::Done
         };
         let first = runtime.machine().subscribe(RECORD, i32::MAX, called);
@@ -82,10 +86,15 @@ impl Bench {
     }
 }
 
+/// A refusal of the machine around the memory, with the name that the attempt used up.
+fn named((number, error): (u32, WorkloadError)) -> WorkloadError {
+    WorkloadError::Slot(format!("dimm{number}: machine says {error}"))
+}
+
 impl Workload for Bench {
     fn plug(&self, size: u64, node: u32, at: Option<u64>) -> Result<PluggedDimm, WorkloadError> {
         let nodes = u32::from(self.runtime.machine().hotplug().nodes());
-        let (slot, start) = self.slots().take(size, node, nodes, at)?;
+        let (slot, start) = self.slots().take(size, node, nodes, at).map_err(named)?;
         let spec = AddSpec::dimm(node, size).at(start);
         let added = self.runtime.add(&spec, &Attempt::default());
         let (device, blocks) = match added {

@@ -62,33 +62,25 @@ impl Slots {
         self.taken.insert(at, slot);
     }
 
-    /// Takes a slot and a place. The number is used up also if there is none.
+    /// Takes a slot and a place; its number and address. The number is used up also if there is
+    /// none, and comes with the error.
     pub(super) fn take(
         &mut self,
         size: u64,
         node: u32,
         nodes: u32,
         at: Option<u64>,
-    ) -> Result<(u32, u64), WorkloadError> {
+    ) -> Result<(u32, u64), (u32, WorkloadError)> {
         let number = self.next;
         self.next = self.next.saturating_add(1);
+        let start = self.find_place(number, size, at);
+        let start = start.map_err(|error| (number, error))?;
         if node >= nodes {
-            return Err(says(&format!(
+            let error = says(&format!(
                 "'DIMM property node has value {node}' which exceeds the number of numa nodes: {nodes}"
-            )));
-        }
-        if size == 0 {
-            return Err(says(
-                "property 'size' of memory-backend-ram doesn't take value '0'",
             ));
+            return Err((number, error));
         }
-        if self.taken.len() >= SLOTS {
-            return Err(says("no free slots available"));
-        }
-        let start = match at {
-            Some(at) => self.place_at(at, size)?,
-            None => self.lowest(size)?,
-        };
         self.insert(Slot {
             number,
             start,
@@ -96,6 +88,32 @@ impl Slots {
             device: None,
         });
         Ok((number, start))
+    }
+
+    /// A place for a DIMM, checked in the machine's order.
+    fn find_place(&self, number: u32, size: u64, at: Option<u64>) -> Result<u64, WorkloadError> {
+        if size == 0 {
+            // Its memory was refused before; now it cannot be found.
+            let text = format!("Device 'ram{number}' not found");
+            return Err(error("DeviceNotFound", &text));
+        }
+        if self.taken.len() >= SLOTS {
+            return Err(says("no free slots available"));
+        }
+        if at.is_some_and(|at| !at.is_multiple_of(ALIGN)) {
+            return Err(says(&format!(
+                "address must be aligned to {ALIGN:#x} bytes"
+            )));
+        }
+        if !size.is_multiple_of(ALIGN) {
+            return Err(says(&format!(
+                "backend memory size must be multiple of {ALIGN:#x}"
+            )));
+        }
+        match at {
+            Some(at) => self.place_at(at, size),
+            None => self.lowest(size),
+        }
     }
 
     fn place_at(&self, at: u64, size: u64) -> Result<u64, WorkloadError> {
@@ -106,11 +124,6 @@ impl Slots {
                 self.base
             )));
         };
-        if !at.is_multiple_of(ALIGN) {
-            return Err(says(&format!(
-                "address must be aligned to {ALIGN:#x} bytes"
-            )));
-        }
         let clash = self
             .taken
             .iter()
@@ -118,7 +131,7 @@ impl Slots {
         match clash {
             None => Ok(at),
             Some(slot) => Err(says(&format!(
-                "address range [{at:#x}:{size:#x}] conflicts with memory device id='dimm{}'",
+                "address range conflicts with memory device id='dimm{}'",
                 slot.number
             ))),
         }
@@ -188,18 +201,19 @@ mod tests {
     fn places_that_cannot_be_are_told_and_use_up_a_number() {
         let mut slots = Slots::new(5 * GIB + 1);
         let mut take = |size, node, at| slots.take(size, node, 2, at).map(|taken| taken.1);
-        assert_eq!(take(MIB, 1, None), Ok(6 * GIB));
+        assert_eq!(take(2 * MIB, 1, None), Ok(6 * GIB));
         for (size, node, at) in [
             (0, 0, None),
-            (MIB, 2, None),
-            (MIB, 0, Some(4 * GIB)),
-            (MIB, 0, Some(6 * GIB)),
-            (MIB, 0, Some(7 * GIB + 1)),
-            (u64::MAX, 0, Some(7 * GIB)),
-            (u64::MAX, 0, None),
+            (ALIGN, 2, None),
+            (MIB, 0, None),
+            (ALIGN, 0, Some(4 * GIB)),
+            (ALIGN, 0, Some(6 * GIB)),
+            (ALIGN, 0, Some(7 * GIB + 1)),
+            (u64::MAX - ALIGN + 1, 0, Some(7 * GIB)),
+            (u64::MAX - ALIGN + 1, 0, None),
         ] {
             assert!(take(size, node, at).is_err(), "{size} {node} {at:?}");
         }
-        assert_eq!(slots.take(MIB, 0, 2, None), Ok((8, 6 * GIB + 2 * MIB)));
+        assert_eq!(slots.take(ALIGN, 0, 2, None), Ok((9, 6 * GIB + 2 * MIB)));
     }
 }
