@@ -23,7 +23,7 @@ pub enum PlanTarget {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetChoice {
-    /// Other nodes, nearest first; the same node only if no other has memory (Linux).
+    /// Other nodes, in the order of zone lists; the same node only if no other has memory (Linux).
     #[default]
     LeaveNode,
     /// Other nodes first, then the same.

@@ -24,7 +24,7 @@ use crate::state::State;
 use crate::txn::RemoveReport;
 use crate::txn::{self, AddReport, AddRequest, HotplugLock, OfflineReport, OnlineReport};
 use crate::zone::{KINDS, OnlineWord, ZoneKind};
-use crate::zonelist::{FirstZones, MAX_NODES, ZoneLists};
+use crate::zonelist::{FirstZones, MAX_NODES, Site, ZoneLists};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -103,6 +103,7 @@ impl Hotplug {
         let machine = Self {
             lists: Mutex::new(Arc::new(ZoneLists::new(
                 alloc::vec![0; usize::from(config.nodes)],
+                &alloc::vec![Site::default(); usize::from(config.nodes)],
             ))),
             first_zones: FirstZones::new(config.nodes),
             config,
@@ -116,7 +117,7 @@ impl Hotplug {
             reclaiming: AtomicBool::new(false),
         };
         machine.boot()?;
-        machine.zones_changed();
+        machine.zones_changed(None);
         Ok(machine)
     }
 

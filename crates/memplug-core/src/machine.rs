@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::state::State;
 use crate::watermark::linux_watermarks;
 use crate::zone::ZoneKind;
-use crate::zonelist::{FirstZones, ZoneLists, place_of};
+use crate::zonelist::{FirstZones, Site, ZoneLists, place_of};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::FrameTable;
@@ -103,9 +103,10 @@ impl Hotplug {
         self.platform.observe(&Observation::Progress(progress));
     }
 
-    /// Zones gained or lost pages: lists and watermarks follow.
-    pub(crate) fn zones_changed(&self) {
-        let (managed, kernel) = self.with_state(|state| {
+    /// Zones gained or lost pages: lists and watermarks follow. `leaving`: the node that just
+    /// lost its last memory; the order of nodes does not know yet, as on Linux.
+    pub(crate) fn zones_changed(&self, leaving: Option<NodeId>) {
+        let (managed, kernel, sites) = self.with_state(|state| {
             let managed: Vec<[PageCount; 4]> = state
                 .nodes
                 .iter()
@@ -115,7 +116,12 @@ impl Hotplug {
                 let kernel = ZoneKind::ALL.into_iter().filter(|kind| kind.is_kernel());
                 kernel.map(|kind| node.zone(kind).managed.get())
             });
-            (managed, PageCount::new(kernel.sum()))
+            let sites = state.nodes.iter().map(|node| Site {
+                memory: node.has_memory || leaving == Some(node.id),
+                cpu: node.has_cpu,
+            });
+            let sites: Vec<Site> = sites.collect();
+            (managed, PageCount::new(kernel.sum()), sites)
         });
         let masks = managed.iter().map(|zones| {
             let populated = |zone: usize| u8::from(zones[zone] > PageCount::ZERO) << zone;
@@ -125,7 +131,7 @@ impl Hotplug {
             .clone()
             .eq(self.zone_lists().populated().iter().copied())
         {
-            let lists = Arc::new(ZoneLists::new(masks.collect()));
+            let lists = Arc::new(ZoneLists::new(masks.collect(), &sites));
             self.first_zones.follow(&lists);
             let old = self
                 .lists

@@ -1,7 +1,7 @@
 //! Emptying an isolated range: moving what its owners can move, until nothing is left, the
 //! deadline passes or the caller cancels.
 //!
-//! Targets as on Linux (SEMANTICS, 10): all nodes with memory except the source, nearest first;
+//! Targets as on Linux (SEMANTICS, 10): all nodes with memory except the source, in the order of its zone list;
 //! the source itself only if there is no other. Pages of Movable go to Movable if it has room,
 //! else to kernel zones; pages of a kernel zone only to kernel zones. [`TargetPolicy`] can
 //! prefer the same node. A round tries every chunk left once; between rounds the platform may
@@ -14,7 +14,7 @@ use crate::machine::Hotplug;
 use crate::owner::{MoveOutcome, PageMove};
 use crate::progress::Progress;
 use crate::zone::ZoneKind;
-use crate::zonelist::nearest;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -25,12 +25,12 @@ use memplug_units::{NodeId, Order, OwnerId, PAGEBLOCK_PAGES, PageCount, Pfn, Pfn
 /// Where pages of a block that goes are to be put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TargetPolicy {
-    /// Other nodes, nearest first; the same node only if no other has memory (Linux).
+    /// Other nodes, in the order of zone lists; the same node only if no other has memory (Linux).
     #[default]
     LeaveNode,
     /// Other nodes first, then the same.
     LeaveNodeFirst,
-    /// The same node first, then the others, nearest first.
+    /// The same node first, then the others in the order of zone lists.
     SameNodeFirst,
 }
 
@@ -426,6 +426,12 @@ impl Migration<'_> {
 }
 
 impl Hotplug {
+    /// Nodes with memory in the order in which they are tried for `node`: as of the last time
+    /// that a zone got its first page or lost its last.
+    pub fn node_order(&self, node: NodeId) -> Vec<NodeId> {
+        self.zone_lists().order(node).to_vec()
+    }
+
     /// Zones that may take pages from `kind` of `node`, best first.
     pub(crate) fn target_zones(
         &self,
@@ -434,7 +440,7 @@ impl Hotplug {
         policy: TargetPolicy,
     ) -> Vec<ZoneId> {
         let (with_memory, populated) = self.with_state(|state| {
-            let nodes: Vec<NodeId> = state
+            let nodes: BTreeSet<NodeId> = state
                 .nodes
                 .iter()
                 .filter(|n| n.has_memory)
@@ -447,7 +453,9 @@ impl Hotplug {
                 .collect();
             (nodes, populated)
         });
-        let mut near = nearest(node, &with_memory);
+        let lists = self.zone_lists();
+        let order = lists.order(node).iter().copied();
+        let mut near: Vec<NodeId> = order.filter(|at| with_memory.contains(at)).collect();
         let others: Vec<NodeId> = near.iter().copied().filter(|&n| n != node).collect();
         match policy {
             TargetPolicy::LeaveNode if others.is_empty() => {}

@@ -1,7 +1,7 @@
 //! Allocating pages: from which zones, in which order, and what happens when memory is short.
 //!
 //! A request names a migrate type, an order, a node and how strictly the node is meant. Its
-//! zones follow from that: node by node, nearest first, in each from the highest zone allowed
+//! zones follow from that: node by node, the wanted one first, in each from the highest zone allowed
 //! down (Linux: the zonelist). Requests of equal place share a key, under which the allocator
 //! keeps a processor's reservation. When a zone was found below its low watermark, or nothing
 //! was found at all, owners are asked to reclaim, one round at a time.

@@ -2,7 +2,8 @@
 //!
 //! Made anew whenever a zone gains its first or loses its last page; read by the slow path of
 //! allocation. The first zones of every list stand in a word each besides, to be read without a
-//! lock. Distance between nodes is the difference of their numbers.
+//! lock. All other nodes are equally far; which of them comes first is Linux's choice, see
+//! [`orders`].
 
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
@@ -20,12 +21,23 @@ pub(crate) struct ZoneLists {
     lists: Vec<Box<[ZoneId]>>,
     /// Bit z of a node: its zone z has managed pages.
     populated: Vec<u8>,
+    /// For every node, the nodes with memory in the order in which they are tried.
+    orders: Vec<Vec<NodeId>>,
+}
+
+/// What decides in which order nodes are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// It has memory.
+    pub(crate) memory: bool,
+    /// It has processors.
+    pub(crate) cpu: bool,
 }
 
 impl ZoneLists {
     /// `masks` tells, node by node, the zones that have managed pages (bit z: zone z); the
-    /// lists hold no others.
-    pub(crate) fn new(masks: Vec<u8>) -> Self {
+    /// lists hold no others. `sites`: the nodes they are on.
+    pub(crate) fn new(masks: Vec<u8>, sites: &[Site]) -> Self {
         let nodes = masks.len() as u16;
         let populated = |node: NodeId, kind: ZoneKind| {
             masks
@@ -33,12 +45,8 @@ impl ZoneLists {
                 .is_some_and(|mask| mask >> kind as u8 & 1 != 0)
         };
         let mut lists = Vec::with_capacity(usize::from(nodes) * 4);
-        let with_memory: Vec<NodeId> = (0..nodes)
-            .map(NodeId::new)
-            .filter(|&node| ZoneKind::ALL.iter().any(|&kind| populated(node, kind)))
-            .collect();
-        for node in (0..nodes).map(NodeId::new) {
-            let near = nearest(node, &with_memory);
+        let orders = orders(sites);
+        for near in &orders {
             for highest in ZoneKind::ALL {
                 let zones = near.iter().flat_map(|&at| {
                     let kinds = ZoneKind::ALL
@@ -54,7 +62,15 @@ impl ZoneLists {
         Self {
             lists,
             populated: masks,
+            orders,
         }
+    }
+
+    /// Nodes with memory, in the order in which they are tried for `node`.
+    pub(crate) fn order(&self, node: NodeId) -> &[NodeId] {
+        self.orders
+            .get(usize::from(node.get()))
+            .map_or(&[], |order| order)
     }
 
     /// The zones they were made for.
@@ -150,34 +166,79 @@ pub(crate) fn place_of(key: RequestKey) -> (NodeId, ZoneKind) {
     )
 }
 
-/// `nodes` by distance from `node`: itself first, then by difference of numbers, lower first.
-pub(crate) fn nearest(node: NodeId, nodes: &[NodeId]) -> Vec<NodeId> {
-    let mut near = nodes.to_vec();
-    near.sort_by_key(|other| (other.get().abs_diff(node.get()), other.get()));
-    near
+/// For every node, the nodes with memory in the order in which Linux tries them: itself, then
+/// those without processors before those with, those behind it before those in front, those that
+/// are first for fewer of the nodes before it, lower numbers before higher ones.
+fn orders(sites: &[Site]) -> Vec<Vec<NodeId>> {
+    let mut first_for = alloc::vec![0_u32; sites.len()];
+    let mut orders = Vec::with_capacity(sites.len());
+    for node in 0..sites.len() {
+        let with_memory = |&(_, site): &(usize, &Site)| site.memory;
+        let others = sites.iter().enumerate().filter(with_memory);
+        let mut others: Vec<(u32, u32, usize)> = others
+            .filter(|&(other, _)| other != node)
+            .map(|(other, site)| {
+                let far = u32::from(other < node) + u32::from(site.cpu);
+                (far, first_for[other], other)
+            })
+            .collect();
+        others.sort_unstable();
+        if let Some(&(_, _, first)) = others.first() {
+            first_for[first] += 1;
+        }
+        let itself = sites[node].memory.then_some(node);
+        let order = itself.into_iter().chain(others.into_iter().map(|of| of.2));
+        orders.push(order.map(|at| NodeId::new(at as u16)).collect());
+    }
+    orders
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_nearest_node_is_the_node_itself() {
-        let nodes: Vec<_> = [0, 1, 2, 5].map(NodeId::new).into();
-        let near = |n| {
-            nearest(NodeId::new(n), &nodes)
-                .iter()
-                .map(|n| n.get())
-                .collect::<Vec<_>>()
+    fn numbers(orders: &[Vec<NodeId>]) -> Vec<Vec<u16>> {
+        let numbers = |order: &Vec<NodeId>| order.iter().map(|n| n.get()).collect();
+        orders.iter().map(numbers).collect()
+    }
+
+    fn sites(memory: &[u16], cpus: &[u16]) -> Vec<Site> {
+        let site = |n| Site {
+            memory: memory.contains(&n),
+            cpu: cpus.contains(&n),
         };
-        assert_eq!(near(1), [1, 0, 2, 5]);
-        assert_eq!(near(4), [5, 2, 1, 0]);
+        (0..4).map(site).collect()
+    }
+
+    /// The first two as pages went on a real kernel.
+    #[test]
+    fn nodes_are_tried_in_the_order_of_linux() {
+        let order = |memory, cpus| numbers(&orders(&sites(memory, cpus)));
+        assert_eq!(
+            order(&[0, 1, 2], &[0, 1]),
+            [
+                [0, 2, 1].as_slice(),
+                &[1, 2, 0],
+                &[2, 0, 1],
+                // Node 0 is the first one for node 2 already.
+                &[2, 1, 0],
+            ]
+        );
+        assert_eq!(order(&[0, 1, 2], &[0])[1..3], [[1, 2, 0], [2, 1, 0]]);
+        assert_eq!(
+            order(&[0, 1, 2, 3], &[]),
+            [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]
+        );
+        assert_eq!(order(&[3], &[])[1..], [[3], [3], [3]]);
     }
 
     #[test]
     fn lists_hold_populated_zones_only_highest_first() {
         let dma = 1 << ZoneKind::Dma as u8 | 1 << ZoneKind::Dma32 as u8;
-        let lists = ZoneLists::new(alloc::vec![dma, 1 << ZoneKind::Movable as u8]);
+        let lists = ZoneLists::new(
+            alloc::vec![dma, 1 << ZoneKind::Movable as u8],
+            &sites(&[0, 1], &[0])[..2],
+        );
         assert_eq!(lists.populated(), [dma, 1 << ZoneKind::Movable as u8]);
         let names = |node, highest| -> Vec<(u16, ZoneKind)> {
             let zones = lists.of(NodeId::new(node), highest).iter();
@@ -199,7 +260,11 @@ mod tests {
     #[test]
     fn the_first_zones_are_those_of_the_lists() {
         let masks: Vec<u8> = (0..6).map(|node| 0b1000 | (node as u8 % 8)).collect();
-        let lists = ZoneLists::new(masks);
+        let here = Site {
+            memory: true,
+            cpu: false,
+        };
+        let lists = ZoneLists::new(masks, &[here; 6]);
         let first = FirstZones::new(6);
         let room = || [ZoneId::new(0); FIRST];
         assert!(

@@ -1,4 +1,4 @@
-//! Where pages go: away from their node, to the nearest one with memory; from Movable to
+//! Where pages go: away from their node, to the first other one with memory; from Movable to
 //! Movable if it has room, else to a kernel zone; from a kernel zone only to kernel zones. If no
 //! other node has memory, to other blocks of the same node.
 #![cfg(not(loom))]
@@ -15,7 +15,7 @@ use memplug_core::{
 use std::time::Duration;
 
 #[test]
-fn the_nearest_node_with_memory() {
+fn the_first_node_with_memory() {
     Lab::new(4).run(
         "\
 $ plug 256M 3; w online_movable memory32/state; w online_movable memory33/state
@@ -26,17 +26,17 @@ $ plug 128M 1; w online_movable memory34/state; hog a 60 3
 plug 128M 1 -> dimm1: memory34
 memory34/state <- online_movable : rc=0
 hog a 60M on node 3: ready
-== node 2 has no memory, node 1 is nearer than node 0; the free block of node 3 does not count
+== node 2 has no memory, node 0 has processors; the free block of node 3 does not count
 $ where a; w offline memory32/state; where a
 where a: node3=15360
 memory32/state <- offline : rc=0
 where a: node1=15360
-== of two equally near the lower
+== the next node before the one in front, which has processors too
 $ plug 128M 2; w online_movable memory35/state; w offline memory34/state; where a
 plug 128M 2 -> dimm2: memory35
 memory35/state <- online_movable : rc=0
 memory34/state <- offline : rc=0
-where a: node0=15360
+where a: node2=15360
 $ unhog a; ev
 unhog a
 ev: GOING_ONLINE start_pfn=1048576 nr_pages=32768 nid_normal=-1 nid=3

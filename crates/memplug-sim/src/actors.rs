@@ -239,16 +239,15 @@ impl World {
         }
     }
 
-    /// The zones a wish allows, in order: nearest node first, highest zone first.
+    /// The zones a wish allows, in the order of nodes, highest zone first.
     fn zones_for(&self, wish: &Wish) -> Vec<(NodeId, ZoneKind)> {
         let mut limit = wish.highest;
         if wish.migrate_type != MigrateType::Movable {
             limit = limit.min(ZoneKind::Normal);
         }
-        let mut nodes: Vec<NodeId> = (0..self.machine().nodes()).map(NodeId::new).collect();
-        nodes.sort_by_key(|node| (node.get().abs_diff(wish.node.get()), node.get()));
+        let mut nodes = self.machine().node_order(wish.node);
         if wish.only_node {
-            nodes.truncate(1);
+            nodes.retain(|node| *node == wish.node);
         }
         let mut zones = Vec::new();
         for id in nodes {

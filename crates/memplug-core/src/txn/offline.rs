@@ -304,7 +304,7 @@ impl EmptyRange<'_> {
         let gone = machine.frames.offline(range);
         debug_assert_eq!(gone, Ok(()));
         machine.account_offline(&target, change);
-        machine.zones_changed();
+        machine.zones_changed(change.any);
         let offline = txn.conclude(MemoryEvent::Offline, &notify);
         txn.settle();
         machine.uevent(Action::Offline, Subject::Block(block));

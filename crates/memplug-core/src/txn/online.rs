@@ -235,7 +235,7 @@ impl Committed<'_> {
         machine.account_online(block, node, zone, range.count(), held.count(), change);
         // Its tables were made by `grow`, so this cannot fail any more.
         let _ = machine.frames.online_holding(range, zone.on(node), held);
-        machine.zones_changed();
+        machine.zones_changed(None);
         let online = txn.conclude(MemoryEvent::Online, &notify);
         txn.settle();
         machine.uevent(Action::Online, Subject::Block(block));

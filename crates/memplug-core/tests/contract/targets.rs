@@ -30,8 +30,8 @@ fn to(target: TargetPolicy) -> OfflineOptions {
 #[test]
 fn each_wish_has_its_first_target() {
     for (target, expected) in [
-        (TargetPolicy::LeaveNode, " node0=256"),
-        (TargetPolicy::LeaveNodeFirst, " node0=256"),
+        (TargetPolicy::LeaveNode, " node2=256"),
+        (TargetPolicy::LeaveNodeFirst, " node2=256"),
         (TargetPolicy::SameNodeFirst, " node1=256"),
     ] {
         let lab = lab();
