@@ -120,7 +120,8 @@ pub trait Workload: Send + Sync {
     /// [`WorkloadError::NoSuchName`].
     fn unpin(&self, name: &str) -> Result<(), WorkloadError>;
 
-    /// On which nodes its memory is now: node and pages, ascending.
+    /// On which nodes its memory is now: node and pages, ascending. Nothing of memory that is not
+    /// bound to a node.
     ///
     /// # Errors
     /// [`WorkloadError::NoSuchName`].

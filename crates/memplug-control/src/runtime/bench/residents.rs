@@ -19,6 +19,8 @@ struct Pages {
 #[derive(Default)]
 struct Resident {
     pages: Mutex<Pages>,
+    /// Bound to a node: only of such memory a kernel tells where it is.
+    bound: bool,
 }
 
 impl Resident {
@@ -97,7 +99,10 @@ impl Residents {
                 PageRequest::movable(found.id).only_node()
             }
         };
-        let resident = Arc::new(Resident::default());
+        let resident = Arc::new(Resident {
+            bound: request.node.is_some(),
+            ..Resident::default()
+        });
         let holder: Arc<dyn Relocate> = resident.clone();
         let pool = self
             .machine
@@ -142,6 +147,9 @@ impl Residents {
 
     pub(super) fn locate(&self, name: &str) -> Result<Places<u32>, WorkloadError> {
         let mut by_node = BTreeMap::new();
+        if !self.find(name)?.bound {
+            return Ok(Vec::new());
+        }
         for (block, pages) in self.locate_blocks(name)? {
             let block = self.machine.hotplug().block(memplug::BlockId::new(block));
             let node = block.map_or(0, |block| u32::from(block.node().get()));

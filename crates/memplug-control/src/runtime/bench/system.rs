@@ -1,32 +1,36 @@
 //! What the system itself takes of added memory, on a machine that is to look like Linux.
 //!
-//! A kernel on a node with processors allocates from the highest kernel zone of that node. The
-//! first block of its zone Normal gets such pages as soon as it is online, and so can never go
-//! again; later blocks find the need met. One page stands for all of them here. Boot memory in
-//! that zone meets the need beforehand. Left out: what the system keeps in boot memory.
+//! A kernel allocates from the first kernel zone that the processor's node tries: the node's own
+//! zone Normal, or another node's if it has no kernel memory itself. The first block of such a
+//! zone gets these pages as soon as it is online, and so can never go again; later blocks find
+//! the need met. One page stands for all of them here. Boot memory in that zone meets the need
+//! beforehand. Left out: what the system keeps in boot memory.
 
+use crate::workload::WorkloadError;
 use memplug::core::units::CpuId;
 use memplug::core::{MemoryMap, Owner, PageRequest, Stays, ZoneKind};
 use memplug::{Machine, MemoryEvent, MigrateType, NodeId, Notice, Order};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::workload::WorkloadError;
-
 pub(super) struct SystemMemory {
     machine: Machine,
     owner: Owner,
-    /// Nodes whose need is met.
+    /// Nodes in whose zone Normal the system has what it needs.
     met: Mutex<BTreeSet<NodeId>>,
 }
 
 impl SystemMemory {
     pub(super) fn new(machine: &Machine) -> Result<Self, WorkloadError> {
         let owner = machine.hotplug().owner("system", Arc::new(Stays));
+        let nodes = machine.hotplug().view().nodes;
+        let with_normal = nodes
+            .iter()
+            .filter(|node| node.zone(ZoneKind::Normal).present.get() > 0);
         Ok(Self {
             machine: machine.clone(),
             owner: owner.map_err(|error| WorkloadError::Owner(error.to_string()))?,
-            met: Mutex::default(),
+            met: Mutex::new(with_normal.map(|node| node.id).collect()),
         })
     }
 
@@ -37,21 +41,20 @@ impl SystemMemory {
         if !like_linux || notice.event != MemoryEvent::Online || notice.zone != ZoneKind::Normal {
             return;
         }
-        let node = hotplug.node(notice.node);
-        if !node.is_some_and(|node| node.has_cpu) {
-            return;
-        }
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         if met.contains(&notice.node) {
             return;
         }
-        let request = PageRequest::new(MigrateType::Unmovable, notice.node).only_node();
-        let Ok(page) = hotplug.alloc(CpuId::new(0), &self.owner, &request) else {
-            return;
-        };
-        met.insert(notice.node);
-        if !notice.notify.range().contains(page) {
-            // There was boot memory in that zone.
+        let nodes = hotplug.view().nodes;
+        for node in nodes.iter().filter(|node| node.has_cpu) {
+            let request = PageRequest::new(MigrateType::Unmovable, node.id);
+            let Ok(page) = hotplug.alloc(CpuId::new(0), &self.owner, &request) else {
+                continue;
+            };
+            if notice.notify.range().contains(page) {
+                met.insert(notice.node);
+                return;
+            }
             let freed = hotplug.free(page, Order::ZERO, &self.owner);
             debug_assert_eq!(freed, Ok(()));
         }
