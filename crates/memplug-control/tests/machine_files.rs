@@ -107,15 +107,49 @@ fn bad_lines_are_told() {
 }
 
 #[test]
+fn boot_memory_in_the_way_is_told_in_the_words_of_the_file() {
+    let two = |start: &str, end: &str| {
+        format!(
+            "[[boot]]\nstart = \"0x100000\"\nend = \"9M\"\n\
+             [[boot]]\nstart = \"{start}\"\nend = \"{end}\"\n"
+        )
+    };
+    for (start, end, told) in [
+        (
+            "0x500000",
+            "6M",
+            "overlaps that of line 3; give ranges apart",
+        ),
+        (
+            "0",
+            "0x101000",
+            "overlaps that of line 3; give ranges apart",
+        ),
+        (
+            "0",
+            "0x100000",
+            "is below that of line 3; write the lowest first",
+        ),
+        ("1G", "2T", "lies beyond the address space of 1T; raise it"),
+    ] {
+        let error = parse(&two(start, end)).expect_err(start);
+        let told = format!("m.toml:6: boot memory from {start} to {end} {told}");
+        assert_eq!(error.to_string(), told);
+    }
+    parse(&two("9M", "10M")).expect("side by side");
+}
+
+#[test]
 fn what_only_shows_when_it_is_made() {
-    let overlap =
-        "[[boot]]\nstart = \"1M\"\nend = \"9M\"\n[[boot]]\nstart = \"5M\"\nend = \"6M\"\n";
-    let error = parse(overlap)
-        .expect("each line is good")
-        .build()
-        .err()
-        .expect("not together");
-    assert!(error.to_string().contains("overlaps"), "{error}");
+    // Two nodes in one pageblock: no line by itself is wrong.
+    let shared = "[machine]\nnodes = 2\n[[boot]]\nstart = \"0\"\nsize = \"3M\"\n\
+                  [[boot]]\nnode = 1\nstart = \"0x300000\"\nsize = \"5M\"\n";
+    let error = parse(shared).expect("each line is good").build();
+    let error = error.err().expect("not together").to_string();
+    assert!(
+        error.starts_with("m.toml:9: boot memory from 0x300000 of 5M shares"),
+        "{error}"
+    );
     let device = "[[device]]\nsize = \"128M\"\n[[device]]\n\nsize = \"100M\"\n";
     let error = parse(device)
         .expect("good")

@@ -28,7 +28,8 @@ pub(crate) fn pieces(config: &MachineConfig) -> Result<Vec<(NodeId, PfnRange)>, 
             .last()
             .is_none_or(|(_, last)| last.end() <= range.start());
         if range.is_empty() || !behind || range.end().get() > geometry.pages(config.limit).get() {
-            return Err(MachineError::BootRange(range));
+            let (start, size) = (piece.start, piece.size);
+            return Err(MachineError::BootRange { start, size });
         }
         pieces.push((piece.node, range));
     }
@@ -66,7 +67,9 @@ pub(crate) fn area_pageblocks(
                     pageblocks /= 2;
                 }
                 if same(PAGEBLOCK_PAGES) {
-                    return Err(MachineError::BootRange(part));
+                    let start = geometry.address_of(part.start()).unwrap_or_default();
+                    let size = geometry.bytes(part.count()).unwrap_or_default();
+                    return Err(MachineError::BootRange { start, size });
                 }
             }
             before = Some((node, kind, part));

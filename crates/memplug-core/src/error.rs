@@ -8,7 +8,7 @@ use crate::blockers::Blockers;
 use alloc::string::String;
 use core::fmt;
 use memplug_frame::TableError;
-use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PfnRange};
+use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId};
 
 /// A Linux error number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +104,17 @@ pub enum MachineError {
     #[error("boot memory names {0}, which is not possible on this machine; raise the node count")]
     BootNode(NodeId),
     /// Two pieces of boot memory overlap or are out of order, or one is empty.
-    #[error("boot memory {0} is empty or overlaps another piece; give disjoint ranges")]
-    BootRange(PfnRange),
+    #[error(
+        "boot memory of {size} at {:#x} is empty, out of order, in the way of another piece or \
+         beyond the machine's limit; give ranges apart, ascending, whole pageblocks a node",
+        .start.get()
+    )]
+    BootRange {
+        /// Its physical address.
+        start: Bytes,
+        /// Its size.
+        size: Bytes,
+    },
     /// The tables could not be made.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -121,7 +130,10 @@ pub enum AddError {
     #[error("another hotplug operation is under way; try again when it ends")]
     Busy,
     /// Beyond what the machine can address.
-    #[error("{start} + {size} lies beyond the machine's {limit}; choose a lower address or size")]
+    #[error(
+        "{size} at {:#x} lies beyond the machine's {limit}; choose a lower address or size",
+        .start.get()
+    )]
     BeyondLimit {
         /// Physical address asked for.
         start: Bytes,
@@ -131,15 +143,20 @@ pub enum AddError {
         limit: Bytes,
     },
     /// Overlaps memory that is there.
-    #[error("{range} overlaps {with}; choose an address that is free")]
+    #[error("{size} at {:#x} overlaps {with}; choose an address that is free", .start.get())]
     Overlap {
-        /// What was to be added.
-        range: PfnRange,
+        /// Physical address asked for.
+        start: Bytes,
+        /// Size asked for.
+        size: Bytes,
         /// A block that is there.
         with: BlockId,
     },
     /// Zero, or not whole blocks.
-    #[error("{start} + {size} is not whole blocks of {block}; use a multiple of {block}")]
+    #[error(
+        "{size} at {:#x} is not whole blocks of {block}; use a multiple of {block}",
+        .start.get()
+    )]
     NotWholeBlocks {
         /// Physical address asked for.
         start: Bytes,
@@ -158,13 +175,20 @@ pub enum AddError {
     #[error("no free place for {0} below the machine's limit; remove a device or use less")]
     NoPlace(Bytes),
     /// No memory for tables or memory map.
-    #[error("no memory for the tables of {0}; free some")]
-    NoMemory(PfnRange),
+    #[error("no memory for the tables of {size} at {:#x}; free some", .start.get())]
+    NoMemory {
+        /// Its physical address.
+        start: Bytes,
+        /// Its size.
+        size: Bytes,
+    },
     /// The platform could not provide it.
-    #[error("adding {range}: {source}")]
+    #[error("adding {size} at {:#x}: {source}", .start.get())]
     Platform {
-        /// What was to be added.
-        range: PfnRange,
+        /// Its physical address.
+        start: Bytes,
+        /// Its size.
+        size: Bytes,
         /// The cause.
         source: PlatformError,
     },
@@ -286,10 +310,10 @@ pub enum RemoveError {
     #[error("{0}")]
     Offline(#[from] OfflineError),
     /// The platform refused in the course of it.
-    #[error("removing {range}: {source}")]
+    #[error("removing {device}: {source}")]
     Platform {
-        /// The device's range.
-        range: PfnRange,
+        /// The device.
+        device: DeviceId,
         /// The cause.
         source: PlatformError,
     },
@@ -306,7 +330,7 @@ impl AddError {
                 Errno::EINVAL
             }
             Self::NoPlace(_) => Errno::ENOSPC,
-            Self::NoMemory(_) => Errno::ENOMEM,
+            Self::NoMemory { .. } => Errno::ENOMEM,
             Self::Platform { source, .. } => source.errno,
         }
     }

@@ -171,6 +171,10 @@ fn the_order_of_checks() {
     assert!(matches!(beyond, AddError::BeyondLimit { .. }), "{beyond}");
     let overlap = add(64 * GIB + odd, odd, nowhere, all);
     assert!(matches!(overlap, AddError::Overlap { with, .. } if with == block(32)));
+    assert_eq!(
+        overlap.to_string(),
+        "3M at 0x1000300000 overlaps memory32; choose an address that is free"
+    );
     for (start, size) in [(66 * GIB + odd, 2 * GIB), (66 * GIB, odd), (66 * GIB, 0)] {
         let error = add(start, size, nowhere, all);
         assert!(matches!(error, AddError::NotWholeBlocks { .. }), "{error}");

@@ -105,7 +105,7 @@ impl World {
             }
             Ok(report) if !report.auto_online.is_empty() => "add: auto-online",
             Ok(_) => "add",
-            Err(AddError::NoMemory(_)) => "add: no memory",
+            Err(AddError::NoMemory { .. }) => "add: no memory",
             Err(AddError::Platform { .. }) => "add: platform",
             Err(_) => "add: cannot be",
         });
@@ -118,7 +118,7 @@ impl World {
             (Ok(_), Err(AddError::Platform { source, .. })) => {
                 ended.fault.is_some() && source.errno == INJECTED
             }
-            (Ok(_), Err(AddError::NoMemory(_))) => map > 0,
+            (Ok(_), Err(AddError::NoMemory { .. })) => map > 0,
             _ => false,
         };
         if !fits {

@@ -2,7 +2,7 @@
 //! told with that line; what only shows as a whole is left to the machine.
 
 use super::keys::{Backing, Boot, Commit, Like, Map, Size};
-use super::{MachineFile, MachineFileError};
+use super::{MachineFile, MachineFileError, line_of};
 use crate::policy::{AutoOnline, OnlinePolicy as Named};
 use memplug::core::{BootMemory, MemoryMap};
 use memplug::{
@@ -17,6 +17,14 @@ const DEFAULT_SPACE: u64 = 1 << 40;
 enum Placed {
     At(BootMemory),
     Behind(NodeId, Bytes),
+}
+
+/// Boot memory with a place of its own.
+struct Piece {
+    /// Where in the file.
+    at: usize,
+    start: u64,
+    end: u64,
 }
 
 impl MachineFile {
@@ -83,9 +91,7 @@ impl MachineFile {
     }
 
     fn place(&self, boot: &Boot, nodes: u16) -> Result<Placed, MachineFileError> {
-        let spans = [&boot.size, &boot.end, &boot.start];
-        let span = spans.into_iter().flatten().map(Spanned::span).next();
-        let Some(span) = span else {
+        let Some(span) = boot.span() else {
             return self.line(
                 0..0,
                 "boot memory without size; give `size`, or `start` and `end`",
@@ -120,6 +126,66 @@ impl MachineFile {
             start: Bytes::new(start),
             size: Bytes::new(size),
         }))
+    }
+
+    /// A piece with a place of its own lies in the machine, behind those before it.
+    fn fits(&self, at: usize, space: Bytes, pieces: &[Piece]) -> Result<(), MachineFileError> {
+        let (Some(boot), Some(piece)) = (self.keys.boot.get(at), pieces.last()) else {
+            return Ok(());
+        };
+        let span = boot.span().unwrap_or_default();
+        let typed = self.typed(boot);
+        if piece.end > space.get() {
+            let cause = format!("{typed} lies beyond the address space of {space}; raise it");
+            return self.line(span, cause);
+        }
+        for other in &pieces[..pieces.len() - 1] {
+            let line = line_of(&self.text, other.at);
+            if piece.start < other.end && other.start < piece.end {
+                let cause = format!("{typed} overlaps that of line {line}; give ranges apart");
+                return self.line(span, cause);
+            }
+            if piece.start < other.start {
+                let cause = format!("{typed} is below that of line {line}; write the lowest first");
+                return self.line(span, cause);
+            }
+        }
+        Ok(())
+    }
+
+    /// Boot memory in the words of the file.
+    fn typed(&self, boot: &Boot) -> String {
+        let word = |name: &str, size: &Option<Spanned<Size>>| {
+            let text = self.text.get(size.as_ref()?.span())?;
+            Some(format!(" {name} {}", text.trim_matches(['"', '\''])))
+        };
+        let words = [
+            word("from", &boot.start),
+            word("to", &boot.end),
+            word("of", &boot.size),
+        ];
+        let words: String = words.into_iter().flatten().collect();
+        format!("boot memory{words}")
+    }
+
+    /// What the machine says of a piece that only shows as wrong when it is made: with its line.
+    pub(super) fn boot_error(&self, start: Bytes, size: Bytes) -> Option<MachineFileError> {
+        let of = |size: &Option<Spanned<Size>>| size.as_ref().map(|size| size.get_ref().0);
+        let holds = |boot: &&Boot| match (of(&boot.start), of(&boot.end), of(&boot.size)) {
+            (None, _, own) => own == Some(size.get()),
+            (Some(from), end, own) => {
+                let end = end.unwrap_or(from.saturating_add(own.unwrap_or(0)));
+                (from..end).contains(&start.get())
+            }
+        };
+        let boot = self.keys.boot.iter().rev().find(holds)?;
+        let typed = self.typed(boot);
+        let cause = format!(
+            "{typed} shares 2M at {:#x} with another node or zone, or lies beyond the address \
+             space; begin each node's memory at a multiple of 2M",
+            start.get()
+        );
+        self.line::<()>(boot.span()?, cause).err()
     }
 
     fn block_size(&self, boot_end: u64) -> Result<Bytes, MachineFileError> {
@@ -160,10 +226,18 @@ impl MachineFile {
         let cpus = self.check_cpus(nodes)?;
         let mut builder = Machine::builder().nodes(nodes).cpus(cpus);
         let mut boot_end = 0;
-        for boot in &self.keys.boot {
+        let (space, mut pieces) = (self.address_space()?, Vec::new());
+        for (at, boot) in self.keys.boot.iter().enumerate() {
             builder = match self.place(boot, nodes)? {
                 Placed::At(piece) => {
-                    boot_end = piece.start.get().saturating_add(piece.size.get());
+                    let start = piece.start.get();
+                    boot_end = start.saturating_add(piece.size.get());
+                    pieces.push(Piece {
+                        at: boot.span().map_or(0, |span| span.start),
+                        start,
+                        end: boot_end,
+                    });
+                    self.fits(at, space, &pieces)?;
                     builder.boot_at(piece)
                 }
                 Placed::Behind(node, size) => builder.boot(node, size),
@@ -192,7 +266,7 @@ impl MachineFile {
         Ok(self.settings(
             builder
                 .block_size(self.block_size(boot_end)?)
-                .address_space(self.address_space()?)
+                .address_space(space)
                 .cpu_nodes(cpu_nodes.into_iter().map(NodeId::new).collect())
                 .memory_map(self.map())
                 .overcommit(keys.overcommit),

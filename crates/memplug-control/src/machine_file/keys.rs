@@ -8,6 +8,7 @@ use crate::word::OnlineWord;
 use memplug::Bytes;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use std::ops::Range;
 use toml::Spanned;
 
 /// A size or an address, written as text.
@@ -118,6 +119,14 @@ pub(super) struct Boot {
     pub(super) start: Option<Spanned<Size>>,
     pub(super) end: Option<Spanned<Size>>,
     pub(super) size: Option<Spanned<Size>>,
+}
+
+impl Boot {
+    /// Where its size is written, or else its place.
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        let spans = [&self.size, &self.end, &self.start];
+        spans.into_iter().flatten().map(Spanned::span).next()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -45,6 +45,7 @@ use crate::error::ControlError;
 use crate::policy::PolicyChange;
 use crate::runtime::Runtime;
 use memplug::BuildError;
+use memplug::core::MachineError;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -157,10 +158,7 @@ impl MachineFile {
     /// [`MachineFileError`]; nothing is left of the machine then.
     pub fn build(&self) -> Result<Runtime, MachineFileError> {
         let made = self.builder()?.build();
-        let machine = made.map_err(|source| MachineFileError::Build {
-            path: self.path.clone(),
-            source,
-        })?;
+        let machine = made.map_err(|source| self.build_error(source))?;
         let runtime = Runtime::with_cpus(machine, self.cpu_nodes(), self.own_maps());
         for device in &self.keys.device {
             self.plug(&runtime, device)
@@ -171,6 +169,17 @@ impl MachineFile {
                 })?;
         }
         Ok(runtime)
+    }
+
+    fn build_error(&self, source: BuildError) -> MachineFileError {
+        let of_line = match source {
+            BuildError::Machine(MachineError::BootRange { start, size }) => {
+                self.boot_error(start, size)
+            }
+            _ => None,
+        };
+        let path = self.path.clone();
+        of_line.unwrap_or(MachineFileError::Build { path, source })
     }
 
     fn line<T>(&self, at: Range<usize>, cause: impl Into<String>) -> Result<T, MachineFileError> {

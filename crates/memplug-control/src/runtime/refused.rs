@@ -23,7 +23,7 @@ pub(super) fn add(error: AddError) -> ControlError {
         AddError::UnknownGroup(_) => AddCause::UnknownGroup,
         AddError::UnknownNode(_) => AddCause::UnknownNode,
         AddError::NoPlace(_) => AddCause::NoPlace,
-        AddError::NoMemory(_) => AddCause::NoMemory,
+        AddError::NoMemory { .. } => AddCause::NoMemory,
     };
     ControlError::Add {
         cause,

@@ -99,16 +99,18 @@ pub struct AddReport {
 pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddReport, AddError> {
     let machine = lock.machine;
     let mut txn = Txn::begin(lock);
-    let range = check(machine, request)?;
-    let checkpoint = |step| {
-        let checked = machine.platform().checkpoint(step);
-        checked.map_err(|source| AddError::Platform { range, source })
+    let (start, size, range) = check(machine, request)?;
+    let failed = |source| AddError::Platform {
+        start,
+        size,
+        source,
     };
+    let checkpoint = |step| machine.platform().checkpoint(step).map_err(failed);
     checkpoint(Step::AddChecked)?;
     machine
         .platform()
         .attach(range, request.node)
-        .map_err(|source| AddError::Platform { range, source })?;
+        .map_err(failed)?;
     txn.undo.push(Undo::Detach { range });
     checkpoint(Step::AddAttached)?;
     let ids: Vec<BlockId> = machine.geometry().blocks_in(range).collect();
@@ -120,7 +122,7 @@ pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddRep
         } else {
             machine
                 .alloc_memory_map(request.node)
-                .ok_or(AddError::NoMemory(range))?
+                .ok_or(AddError::NoMemory { start, size })?
         };
         txn.undo.push(Undo::FreeMap { map: map.clone() });
         maps.push(map);
@@ -147,8 +149,8 @@ pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddRep
     })
 }
 
-/// The range asked for, if it can be added.
-fn check(machine: &Hotplug, request: &AddRequest) -> Result<PfnRange, AddError> {
+/// The address, size and range asked for, if they can be added.
+fn check(machine: &Hotplug, request: &AddRequest) -> Result<(Bytes, Bytes, PfnRange), AddError> {
     let geometry = machine.geometry();
     let block = geometry.block_size();
     let size = request.size;
@@ -166,7 +168,7 @@ fn check(machine: &Hotplug, request: &AddRequest) -> Result<PfnRange, AddError> 
     if !range.is_empty()
         && let Some(with) = machine.with_state(|state| state.overlapping(geometry, range))
     {
-        return Err(AddError::Overlap { range, with });
+        return Err(AddError::Overlap { start, size, with });
     }
     let whole = |n: Bytes| n.get().is_multiple_of(block.get());
     if size == Bytes::ZERO || !whole(start) || !whole(size) {
@@ -186,7 +188,7 @@ fn check(machine: &Hotplug, request: &AddRequest) -> Result<PfnRange, AddError> 
     if request.node.get() >= machine.nodes() {
         return Err(AddError::UnknownNode(request.node));
     }
-    Ok(range)
+    Ok((start, size, range))
 }
 
 /// First fit: the lowest block-aligned address from `from` on with nothing in the way.

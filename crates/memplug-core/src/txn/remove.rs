@@ -37,11 +37,11 @@ pub(crate) fn remove(
 ) -> Result<RemoveReport, RemoveError> {
     let machine = lock.machine;
     let (device, blocks) = find(machine, id)?;
-    let range = device.range;
     let txn = Txn::begin(lock);
     let checkpoint = |step| {
         let checked = machine.platform().checkpoint(step);
-        checked.map_err(|source| RemoveError::Platform { range, source })
+        let device = id;
+        checked.map_err(|source| RemoveError::Platform { device, source })
     };
     checkpoint(Step::RemoveChecked)?;
     machine.with_state(|state| {
@@ -58,7 +58,7 @@ pub(crate) fn remove(
     vanish(machine, &device, &blocks);
     Ok(RemoveReport {
         device: id,
-        range,
+        range: device.range,
         blocks,
         offlined,
     })

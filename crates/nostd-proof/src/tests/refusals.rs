@@ -212,9 +212,9 @@ pub fn what_cannot_be_added_is_named(bench: &mut Bench) -> Outcome {
     let expected = AddError::BeyondLimit { start, size, limit };
     equal(refused(&dimm.at(start))?, expected)?;
     let with = machine.view().blocks[0].id;
-    let range = machine.range_of(with)?;
-    let error = refused(&dimm.at(Bytes::new(4 * GIB)))?;
-    equal(error, AddError::Overlap { range, with })?;
+    let start = Bytes::new(4 * GIB);
+    let error = refused(&dimm.at(start))?;
+    equal(error, AddError::Overlap { start, size, with })?;
     let start = Bytes::new(8 * GIB + MIB);
     let expected = AddError::NotWholeBlocks { start, size, block };
     equal(refused(&dimm.at(start))?, expected)?;
