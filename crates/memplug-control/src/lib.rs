@@ -57,7 +57,7 @@ pub use error::{AddCause, ControlError, ErrorInfo, NeverGoes};
 pub use event::{Happening, Operation, Progress, Subject, UeventAction, WatchEvent};
 pub use lists::{cpu_mask, number_list, zone_words};
 pub use machine_file::{MachineFile, MachineFileError};
-pub use memplug::CancelHandle;
+pub use memplug::{Bytes, CancelHandle};
 pub use numbers::{NumberError, bool_of, same_word, text_of, unsigned_of};
 pub use plan::{
     BlockPlan, Obstacle, OfflinePlan, OwnerUse, PlanRequest, PlanTarget, TargetChoice, TargetRoom,

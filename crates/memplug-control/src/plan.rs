@@ -163,8 +163,15 @@ pub struct OfflinePlan {
     pub targets: Vec<TargetRoom>,
     /// Pages that would find no room.
     pub homeless_pages: u64,
-    /// Blocks that were looked at and left out because of what stands in the way; at most 64.
+    /// Blocks that were looked at and left out because of what stands in the way, those that can
+    /// never go last; at most 64.
     pub left_out: Vec<BlockPlan>,
+    /// How many were left out.
+    #[serde(default)]
+    pub left_out_count: u64,
+    /// Of those, how many can never go.
+    #[serde(default)]
+    pub never_count: u64,
     /// Whether all of it would work as far as can be seen.
     pub feasible: bool,
 }

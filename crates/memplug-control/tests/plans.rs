@@ -128,6 +128,30 @@ fn pages_without_room_are_counted() {
 }
 
 #[test]
+fn why_counts_the_room_for_one_block() {
+    let (runtime, bench) = machine();
+    let full = hold(&bench, "full", HoldKind::Movable, 128);
+    let plan = runtime.why(full).expect("there").plan.expect("online");
+    assert!(plan.is_clear() && plan.move_pages > 0);
+    assert!(
+        runtime.why(full).expect("there").can_go,
+        "128 MiB into the empty block of node 0"
+    );
+    let elsewhere = HoldRequest {
+        name: "elsewhere".into(),
+        kind: HoldKind::Movable,
+        mib: 100,
+        node: Some(0),
+    };
+    bench.hold(&elsewhere).expect("memory");
+    let missing = plan.move_pages - (128 - 100) * 256;
+    let why = runtime.why(full).expect("there");
+    let told =
+        format!("memory{full} stays: no room for {missing} of its pages; free memory elsewhere");
+    assert_eq!((why.can_go, why.summary), (false, told));
+}
+
+#[test]
 fn what_does_not_exist_is_named() {
     let (runtime, _bench) = machine();
     for (what, kind) in [

@@ -6,7 +6,7 @@
 //! methods are called with no lock held but the hotplug lock, so they may do everything except
 //! begin a transaction, which answers `Busy`.
 
-use crate::block::{Block, BlockState};
+use crate::block::Block;
 use crate::blockers::{Blocker, Blockers, Reason};
 use crate::blocks::Blocks;
 use crate::boot;
@@ -31,7 +31,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{AtomicBool, Mutex};
 use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
-use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount, Pfn, PfnRange};
+use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount, PfnRange};
 
 /// Everything there is to see of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,30 +268,8 @@ impl Hotplug {
         id: BlockId,
         target: TargetPolicy,
     ) -> Result<OfflinePlan, OfflineError> {
-        let range = self
-            .geometry()
-            .block_range(id)
-            .ok_or(OfflineError::NoSuchBlock(id))?;
-        let (node, kind, own_map) = self.with_state(|state| {
-            let block = state.blocks.get(&id).ok_or(OfflineError::NoSuchBlock(id))?;
-            if block.state() != BlockState::Online {
-                return Err(OfflineError::NotOnline(id));
-            }
-            let kind = block.zone.ok_or(OfflineError::NotOneZone(id))?;
-            if block.present < range.count() {
-                return Err(OfflineError::Holes(id));
-            }
-            Ok((block.node(), kind, block.own_map))
-        })?;
-        let usable = Pfn::new(range.start().get() + own_map.get());
-        let mut plan = OfflinePlan {
-            block: id,
-            to_move: PageCount::ZERO,
-            to_release: PageCount::ZERO,
-            homeless: PageCount::ZERO,
-            blockers: Blockers::default(),
-        };
-        self.plan_pages(PfnRange::between(usable, range.end()), kind, &mut plan);
+        let (node, kind, range) = self.going(id)?;
+        let mut plan = self.outlook(id)?;
         plan.homeless = plan.to_move;
         for zone in self.target_zones(node, kind, target) {
             // What lies below the min watermark is not for them.
@@ -304,7 +282,7 @@ impl Hotplug {
     }
 
     /// What lies in the range: what must move, what is promised, and what stands in the way.
-    fn plan_pages(&self, range: PfnRange, kind: ZoneKind, plan: &mut OfflinePlan) {
+    pub(crate) fn plan_pages(&self, range: PfnRange, kind: ZoneKind, plan: &mut OfflinePlan) {
         let unmovable = self.unmovable_in(range, kind.is_kernel());
         let mut blockers: Vec<Blocker> = unmovable.iter().cloned().collect();
         blockers.extend(self.isolated_in(range));
@@ -461,7 +439,7 @@ impl Hotplug {
 mod tests {
     use super::*;
     use crate::platform::NoMemory;
-    use memplug_units::Bytes;
+    use memplug_units::{Bytes, Pfn};
 
     /// A reserved page stops it in any zone. Only boot memory has such pages, and its blocks
     /// are refused before for their holes, so this is tried from the inside.

@@ -18,7 +18,8 @@
 //! `zone`, `node`, `block`, `group`, `state`: what memory is. `policy`: which zone. `notify`:
 //! events and chain. `owner`, `pages`, `memmap`: who holds pages, and how they are got.
 //! `isolate`, `migrate`, `blockers`: emptying a range. `txn`: online, offline, add, remove as
-//! transactions. `machine`: its parts; `hotplug`: the facade. `audit`: proves the invariants from raw state.
+//! transactions. `machine`: its parts; `hotplug`: the facade; `outlook`: what is in one block.
+//! `audit`: proves the invariants from raw state.
 //!
 //! ```
 //! use memplug_core::{AddRequest, Answer, Hotplug, MachineConfig, NoMemory, OfflineOptions};
@@ -63,6 +64,7 @@ mod memmap;
 mod migrate;
 mod node;
 mod notify;
+mod outlook;
 mod owner;
 mod pages;
 mod platform;

@@ -14,13 +14,13 @@ use crate::plan::{
 use crate::view::{BlockInfo, BlockUse, NodeInfo};
 use crate::word::{BlockState, ZoneName};
 use memplug::core::MigrateType;
-use memplug::{BlockId, Machine, OfflineOptions};
+use memplug::{BlockId, Machine};
 use std::collections::BTreeMap;
 
 /// Blocks that are named though they were left out.
 const LEFT_OUT: usize = 64;
 
-/// Pages of a block by owner.
+/// Pages of a block by owner. Costs that block, however many there are.
 pub(super) fn block_use(machine: &Machine, id: BlockId) -> BlockUse {
     let hotplug = machine.hotplug();
     let (Some(range), Some(counts)) =
@@ -62,7 +62,7 @@ pub(super) fn block_use(machine: &Machine, id: BlockId) -> BlockUse {
     let used_pages = counts.allocated.get();
     // What does not move by its type, and what its owner says cannot be moved now.
     let typed = used_pages.saturating_sub(movable_pages);
-    let planned = machine.plan_offline(id, OfflineOptions::default().target);
+    let planned = hotplug.outlook(id);
     let blocked = planned.map_or(0, |plan| plan.blockers.pages().get());
     BlockUse {
         free_pages: counts.free_and_cached().get(),
@@ -73,8 +73,8 @@ pub(super) fn block_use(machine: &Machine, id: BlockId) -> BlockUse {
     }
 }
 
-/// What an offline of one block would meet.
-fn plan_block(runtime: &Runtime, block: &BlockInfo, target: TargetChoice) -> BlockPlan {
+/// What an offline of one block would meet in it.
+fn plan_block(runtime: &Runtime, block: &BlockInfo) -> BlockPlan {
     let mut plan = BlockPlan {
         block: block.id,
         node: block.node(),
@@ -84,13 +84,12 @@ fn plan_block(runtime: &Runtime, block: &BlockInfo, target: TargetChoice) -> Blo
         never: None,
         obstacles: Vec::new(),
     };
-    let machine = runtime.machine();
-    let planned = machine.plan_offline(BlockId::new(block.id), convert::target(target));
-    match planned {
+    let hotplug = runtime.machine().hotplug();
+    match hotplug.outlook(BlockId::new(block.id)) {
         Ok(found) => {
             plan.move_pages = found.to_move.get();
             plan.release_pages = found.to_release.get();
-            plan.obstacles = convert::obstacles(&found.blockers, machine.hotplug().geometry());
+            plan.obstacles = convert::obstacles(&found.blockers, hotplug.geometry());
         }
         Err(error) => plan.never = Some(error.to_string()),
     }
@@ -147,31 +146,37 @@ fn candidates(
     Ok((chosen, wanted))
 }
 
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePlan, ControlError> {
     let (blocks, wanted) = candidates(runtime, request)?;
     let block_size = Control::machine(runtime)?.block_size;
     let mut plans: Vec<BlockPlan> = blocks
         .iter()
-        .map(|block| plan_block(runtime, block, request.target))
+        .map(|block| plan_block(runtime, block))
         .collect();
     plans.sort_by_key(|plan| {
         let cost = plan.move_pages.saturating_add(plan.release_pages);
-        (!plan.is_clear(), cost, std::cmp::Reverse(plan.block))
+        let never = plan.never.is_some();
+        let clear = plan.is_clear();
+        (never, !clear, cost, std::cmp::Reverse(plan.block))
     });
     let mut left_out = Vec::new();
+    let (mut left_out_count, mut never_count) = (0, 0);
     let mut missing = 0;
     if let Some(wanted) = wanted {
         let clear = plans.iter().take_while(|plan| plan.is_clear()).count();
         left_out = plans.split_off(clear.min(wanted));
         left_out.retain(|plan| !plan.is_clear());
+        left_out_count = count(left_out.len());
+        never_count = count(left_out.iter().filter(|plan| plan.never.is_some()).count());
         left_out.truncate(LEFT_OUT);
         missing = wanted.saturating_sub(plans.len());
     }
     let (targets, homeless_pages) = settle(runtime, &plans, request.target)?;
-    let bytes = |count: usize| {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        count.saturating_mul(block_size)
-    };
+    let bytes = |blocks: usize| count(blocks).saturating_mul(block_size);
     let clear = plans.iter().all(BlockPlan::is_clear);
     Ok(OfflinePlan {
         bytes: bytes(plans.len()),
@@ -181,6 +186,8 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
         targets,
         homeless_pages,
         left_out,
+        left_out_count,
+        never_count,
     })
 }
 
@@ -229,6 +236,32 @@ fn settle(
     }
     rooms.retain(|room| room.takes_pages > 0);
     Ok((rooms, homeless))
+}
+
+/// How many pages of one block would find no room. Looks at no more of the other blocks than it
+/// takes to find enough.
+fn homeless(runtime: &Runtime, plan: &BlockPlan) -> Result<u64, ControlError> {
+    let target = TargetChoice::default();
+    let zones = target_zones(&runtime.nodes()?, plan, target);
+    let hotplug = runtime.machine().hotplug();
+    let mut left = plan.move_pages;
+    for block in runtime.machine().view().blocks {
+        if left == 0 {
+            return Ok(0);
+        }
+        let zone = block.zone.map(convert::zone_name);
+        let place = zone.zip(block.nodes.first().map(|node| u32::from(node.get())));
+        let is_target = place.is_some_and(|(zone, node)| zones.contains(&(node, zone)));
+        if is_target && block.id.get() != plan.block {
+            let free = hotplug.block_counts(block.id);
+            left = left.saturating_sub(free.map_or(0, |counts| counts.free_and_cached().get()));
+        }
+    }
+    // Blocks of several zones have some, too.
+    match left {
+        0 => Ok(0),
+        _ => Ok(settle(runtime, std::slice::from_ref(plan), target)?.1),
+    }
 }
 
 /// Zones that may take the pages of a block, best first.
@@ -286,12 +319,8 @@ pub(super) fn why(runtime: &Runtime, id: u64) -> Result<Why, ControlError> {
         let summary = format!("memory{id} is {state}; nothing to take offline");
         return Ok(of(false, summary, None));
     }
-    let plan = plan_block(runtime, &block, TargetChoice::default());
-    let (_, homeless) = settle(
-        runtime,
-        std::slice::from_ref(&plan),
-        TargetChoice::default(),
-    )?;
+    let plan = plan_block(runtime, &block);
+    let homeless = homeless(runtime, &plan)?;
     let can_go = plan.is_clear() && homeless == 0;
     let summary = match (&plan.never, plan.obstacles.first()) {
         (Some(never), _) => never.clone(),

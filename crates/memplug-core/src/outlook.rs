@@ -1,0 +1,66 @@
+//! What lies in one block and would meet its offline, without what lies elsewhere.
+//!
+//! Costs a walk over the block, however large its zone is: whoever lists many blocks asks for
+//! this. The room that pages would need elsewhere is [`Hotplug::plan_offline`]'s business.
+
+use crate::block::BlockState;
+use crate::blockers::Blockers;
+use crate::error::OfflineError;
+use crate::hotplug::OfflinePlan;
+use crate::machine::Hotplug;
+use crate::zone::ZoneKind;
+use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
+
+impl Hotplug {
+    /// What an offline of the block would meet in the block itself, as of now. The `room` of the
+    /// answer is zero: it was not counted.
+    ///
+    /// ```
+    /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
+    /// # use memplug_core::units::{Bytes, NodeId, PageCount};
+    /// # let machine = Hotplug::new(MachineConfig::default(), std::sync::Arc::new(NoMemory))?;
+    /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
+    /// machine.online(dimm.blocks[0], None)?;
+    /// let outlook = machine.outlook(dimm.blocks[0])?;
+    /// assert!(outlook.blockers.is_empty() && outlook.room == PageCount::ZERO);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Hotplug::offline`] that show without trying.
+    pub fn outlook(&self, id: BlockId) -> Result<OfflinePlan, OfflineError> {
+        let (_, kind, range) = self.going(id)?;
+        let own_map = self
+            .block(id)
+            .map_or(PageCount::ZERO, |block| block.own_map);
+        let usable = Pfn::new(range.start().get() + own_map.get());
+        let mut plan = OfflinePlan {
+            block: id,
+            to_move: PageCount::ZERO,
+            to_release: PageCount::ZERO,
+            homeless: PageCount::ZERO,
+            blockers: Blockers::default(),
+        };
+        self.plan_pages(PfnRange::between(usable, range.end()), kind, &mut plan);
+        Ok(plan)
+    }
+
+    /// Node, zone and frames of a block that can go at all.
+    pub(crate) fn going(&self, id: BlockId) -> Result<(NodeId, ZoneKind, PfnRange), OfflineError> {
+        let range = self
+            .geometry()
+            .block_range(id)
+            .ok_or(OfflineError::NoSuchBlock(id))?;
+        self.with_state(|state| {
+            let block = state.blocks.get(&id).ok_or(OfflineError::NoSuchBlock(id))?;
+            if block.state() != BlockState::Online {
+                return Err(OfflineError::NotOnline(id));
+            }
+            let kind = block.zone.ok_or(OfflineError::NotOneZone(id))?;
+            if block.present < range.count() {
+                return Err(OfflineError::Holes(id));
+            }
+            Ok((block.node(), kind, range))
+        })
+    }
+}
