@@ -12,8 +12,8 @@ use crate::zone::ZoneKind;
 use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
 
 impl Hotplug {
-    /// What an offline of the block would meet in the block itself, as of now. The `room` of the
-    /// answer is zero: it was not counted.
+    /// What an offline of the block would meet in the block itself, as of now. How many pages would
+    /// find no room is not looked into: `homeless` of the answer is zero.
     ///
     /// ```
     /// # use memplug_core::{AddRequest, Hotplug, MachineConfig, NoMemory};
@@ -22,7 +22,7 @@ impl Hotplug {
     /// # let dimm = machine.add(&AddRequest::dimm(NodeId::new(0), Bytes::new(256 << 20)))?;
     /// machine.online(dimm.blocks[0], None)?;
     /// let outlook = machine.outlook(dimm.blocks[0])?;
-    /// assert!(outlook.blockers.is_empty() && outlook.room == PageCount::ZERO);
+    /// assert!(outlook.blockers.is_empty() && outlook.homeless == PageCount::ZERO);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
