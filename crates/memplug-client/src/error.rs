@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers there.
-    #[error("{}: {source}; start memplug serve there, or give its --socket", .path.display())]
+    #[error("{}: {source}; {}", .path.display(), remedy(.source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -31,12 +31,28 @@ pub enum ClientError {
     /// Sent more than was read.
     #[error("{0}")]
     Expelled(String),
+    /// A service of something else listens there, or one that is older or newer than that.
+    #[error(
+        "the service there does not know {what}; give the socket of a memplug serve, of the \
+         version of this program"
+    )]
+    NotThisVersion {
+        /// The interface or method.
+        what: String,
+    },
     /// The machine is being taken down.
     #[error("the machine is being taken down; start it again")]
     Stopping,
     /// The connection, or the service, did something else.
     #[error(transparent)]
     Call(CallError),
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "ask its owner for access to that socket",
+        _ => "start memplug serve there, or give its --socket",
+    }
 }
 
 fn text(parameters: &Map<String, Value>, name: &str) -> String {
@@ -64,6 +80,12 @@ impl From<CallError> for ClientError {
             memplug_varlink::errors::INVALID_PARAMETER => {
                 Self::InvalidParameter(text(&parameters, "parameter"))
             }
+            memplug_varlink::errors::INTERFACE_NOT_FOUND => Self::NotThisVersion {
+                what: text(&parameters, "interface"),
+            },
+            memplug_varlink::errors::METHOD_NOT_FOUND => Self::NotThisVersion {
+                what: text(&parameters, "method"),
+            },
             _ => Self::Call(CallError::Answered {
                 error: name,
                 parameters,

@@ -9,6 +9,8 @@ use memplug_interface::{
 };
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -60,7 +62,19 @@ impl From<i32> for Subscriber {
 #[derive(Debug)]
 pub struct Subscription {
     stream: UnixStream,
+    /// What its callback answers no longer counts.
+    over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Hangs up when dropped, also while a callback panics: the service need not wait for it then.
+struct HangUp(UnixStream);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        // The service may have hung up first.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 fn words(answer: Answer) -> (AnswerWord, Option<u16>, Option<String>) {
@@ -90,10 +104,16 @@ impl Subscription {
         mut callback: impl FnMut(&Notice) -> Answer + Send + 'static,
     ) -> Result<Self, ClientError> {
         let (mut notices, mut answers) = (client.again()?, client.again()?);
-        let stream = notices.inner.try_clone_stream();
-        let stream = stream.map_err(|error| ClientError::Call(error.into()))?;
+        let stream = || {
+            let stream = notices.inner.try_clone_stream();
+            stream.map_err(|error| ClientError::Call(error.into()))
+        };
+        let (stream, hang_up) = (stream()?, HangUp(stream()?));
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = over.clone();
         let (placed, place) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
+            let _hang_up = hang_up;
             let replies = notices.inner.call_more(&method("Subscribe"), &subscriber.0);
             let mut replies = match replies {
                 Ok(replies) => replies,
@@ -123,6 +143,9 @@ impl Subscription {
                     return;
                 };
                 let (answer, errno, reason) = words(callback(&notice));
+                if is_over.load(Ordering::Acquire) {
+                    return;
+                }
                 if notice.answer_within_ms.is_none() {
                     continue;
                 }
@@ -139,6 +162,7 @@ impl Subscription {
         });
         let mut subscription = Self {
             stream,
+            over,
             thread: Some(thread),
         };
         match place.recv().unwrap_or_else(|_| Err(nothing_said())) {
@@ -158,9 +182,13 @@ impl Subscription {
     }
 
     fn end(&mut self) {
+        self.over.store(true, Ordering::Release);
         // The service may have hung up first.
         let _ = self.stream.shutdown(Shutdown::Both);
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take()
+            // Dropped by its own callback, it ends when that returns.
+            && thread.thread().id() != thread::current().id()
+        {
             // A callback that panicked ended the subscription, and nothing else.
             let _ = thread.join();
         }
