@@ -41,9 +41,12 @@ fn pages(command: &Command, name: &str, out: &Path, index: &mut String) -> io::R
         }
         let name = format!("{name}-{}", verb.get_name());
         // clap wants names that live for ever; a build is short.
+        let title: &'static str = String::leak(name.clone());
         let titled = verb
             .clone()
-            .name(String::leak(name.clone()) as &'static str);
+            .name(title)
+            .display_name(title)
+            .version(env!("CARGO_PKG_VERSION"));
         pages(&titled, &name, out, index)?;
     }
     Ok(())

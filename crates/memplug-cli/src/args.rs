@@ -20,9 +20,12 @@ use std::time::Duration;
     about,
     max_term_width = 100,
     after_help = "\
-Exit statuses: 0 done; 1 failed; 2 what was asked for cannot be, nothing was begun; 3 a notifier
-refused; 64 partly done; 75 something stands in the way now; 77 not permitted; 124 the deadline
-passed; 130 interrupted, and everything undone.
+Exit statuses: 0 done; 1 failed, or it is so already; 2 what was asked for cannot be, nothing was
+changed (also: a block that can never go, memory where there is some); 3 a notifier refused;
+64 partly done; 75 something stands in the way now; 77 not permitted; 124 the deadline passed;
+130 interrupted, and everything undone.
+
+--socket PATH may stand before the verb or behind it.
 
 Examples:
   memplug serve --machine machine.toml &
@@ -32,6 +35,9 @@ Examples:
   memplug offline --size 512M --deadline 30s"
 )]
 pub(crate) struct Cli {
+    /// The socket of the machine, also before the verb. Verbs that have it show it.
+    #[arg(long, value_name = "PATH", global = true, hide = true)]
+    pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -136,7 +142,8 @@ Commands: plug SIZE NODE [ADDRESS]; unplug NAME; hog|pin|thp NAME MIB NODE; unho
 NAME; nb WORDS; ev; uev; cb. Without a socket: wt SECONDS VALUE FILE, a write whose writer catches
 a signal meanwhile.
 
-Exit statuses: 0 done, also if it was refused; 1 no answer in time; 2 it cannot be understood."
+Exit statuses: 0 done, also if it was refused; 1 no answer, or none in time; 2 it cannot be
+understood; 77 not permitted."
 )]
 pub(crate) struct WorkloadArgs {
     /// The socket of the bench

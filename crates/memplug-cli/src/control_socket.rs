@@ -72,7 +72,10 @@ pub(crate) fn open(
 /// Reads the policies of the machine file and the hooks anew. What cannot be is told of in the
 /// log, and everything stays as it is then.
 pub(crate) fn reload(file: Option<&Path>, control: &dyn Control, served: Option<&Served>) {
-    notify(&[NotifyState::Reloading]);
+    // Without the moment it began the manager takes a reload for failed (sd_notify(3)).
+    let now = NotifyState::monotonic_usec_now();
+    let states = [Some(NotifyState::Reloading), now.ok()];
+    notify(&states.into_iter().flatten().collect::<Vec<_>>());
     match file.map(MachineFile::read) {
         None => {}
         Some(Err(error)) => {

@@ -70,7 +70,7 @@ pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
             ExitCode::from(Status::BadInput.code())
         }
         _ => {
-            complain(&cause(&error.to_string()));
+            complain(&cause(&error.to_string(), "memplug"));
             ExitCode::from(Status::BadInput.code())
         }
     }
@@ -78,12 +78,17 @@ pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
 
 /// Prints one line on standard error.
 pub(crate) fn complain(text: &str) {
+    complain_as("memplug", text);
+}
+
+/// Prints one line on standard error, as the program of that name.
+pub(crate) fn complain_as(program: &str, text: &str) {
     // A closed standard error leaves the status to tell.
-    let _ = writeln!(io::stderr(), "memplug: {}", one_line(text));
+    let _ = writeln!(io::stderr(), "{program}: {}", one_line(text));
 }
 
 /// The first paragraph of a message of the argument parser, as one line with the remedy.
-fn cause(text: &str) -> String {
+pub(crate) fn cause(text: &str, program: &str) -> String {
     let lines = text.lines().map(str::trim);
     let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
     let paragraph = paragraph.join(" ");
@@ -91,7 +96,7 @@ fn cause(text: &str) -> String {
     if cause.contains("; ") {
         return cause.to_owned();
     }
-    format!("{cause}; see memplug --help")
+    format!("{cause}; see {program} --help")
 }
 
 #[cfg(test)]
@@ -102,9 +107,12 @@ mod tests {
     fn messages_of_the_parser_become_one_line() {
         let long = "error: the argument '--a' cannot be used with:\n  --b\n\nUsage: x\n\nFor more";
         assert_eq!(
-            cause(long),
+            cause(long, "memplug"),
             "the argument '--a' cannot be used with: --b; see memplug --help"
         );
-        assert_eq!(cause("error: bad; use 4K\n\nMore"), "bad; use 4K");
+        assert_eq!(
+            cause("error: bad; use 4K\n\nMore", "memplug"),
+            "bad; use 4K"
+        );
     }
 }

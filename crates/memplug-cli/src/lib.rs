@@ -16,12 +16,14 @@
 //! - `interrupt`: Ctrl-C. `serve`, `control_socket`, `workload`: a machine in a process
 //!   of its own, its socket, and its bench.
 //! - `verb_args`, `remote`: verbs for a served machine: what can be typed, and the way to it.
-//!   `ls`, `chmem`, `verbs`: those verbs. `documents`: manual and completions.
+//!   `ls`, `chmem`, `verbs`: those verbs. `called`: as lsmem and chmem. `documents`: manual and
+//!   completions.
 //!
 //! Left out: driving the host's own memory blocks; that is other verbs' business.
 #![forbid(unsafe_code)]
 
 mod args;
+mod called;
 mod checks;
 mod chmem;
 mod control_socket;
@@ -59,34 +61,32 @@ use args::Command;
 use clap::Parser;
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
-
-/// The arguments of this process; one called chmem has the verb left out.
-fn typed() -> (Vec<OsString>, bool) {
-    let mut typed: Vec<OsString> = env::args_os().collect();
-    let program = typed.first().map(Path::new).and_then(Path::file_name);
-    let is_chmem = program.is_some_and(|name| name == "chmem");
-    if is_chmem {
-        typed.insert(1, "chmem".into());
-    }
-    // Its errors are chmem's either way.
-    let is_chmem = typed.get(1).is_some_and(|verb| verb == "chmem");
-    (typed, is_chmem)
-}
 
 /// Runs the command line of this process. Returns the status to exit with.
 pub fn main() -> ExitCode {
-    let (typed, is_chmem) = typed();
+    let typed: Vec<OsString> = env::args_os().collect();
+    if let Some(code) = called::run(&typed) {
+        return code;
+    }
+    let is_chmem = called::is_chmem(&typed);
     let cli = match args::Cli::try_parse_from(typed) {
         Ok(cli) => cli,
         Err(error) if is_chmem && error.use_stderr() => return chmem::bad_usage("bad usage"),
         Err(error) => return exit::not_understood(&error),
     };
+    let asks_no_machine = matches!(
+        cli.command,
+        Command::Run(_) | Command::Completion(_) | Command::Man(_)
+    );
+    if cli.socket.is_some() && asks_no_machine {
+        let cause = "this verb asks no machine that is served; leave out --socket";
+        return remote::tell(Err(remote::Trouble::Usage(cause.into())));
+    }
     match cli.command {
         Command::Run(args) => exit::tell(run::run(&args)),
         Command::Serve(args) => exit::tell(serve::run(&args)),
-        Command::Workload(args) => exit::tell(workload::run(&args)),
+        Command::Workload(args) => workload::tell(&args),
         Command::Ls(args) => remote::tell(ls::run(&args)),
         Command::Add(args) => remote::tell(verbs::change::add(&args)),
         Command::Online(args) => remote::tell(verbs::change::online(&args)),

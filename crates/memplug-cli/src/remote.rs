@@ -59,9 +59,11 @@ pub(crate) fn status_of_failure(failure: &Failure) -> Status {
         "busy" | "blocked" | "not_offline" | "not_enough" => Status::Busy,
         "wait_too_long" | "deadline" => Status::Deadline,
         "wait_cancelled" | "cancelled" => Status::Interrupted,
-        "bad_value" | "no_such_block" | "no_such_node" | "no_such_device" => Status::BadInput,
-        // Of an add that cannot be as it was asked for; else something is missing now.
-        "add" if matches!(failure.errno, Some(7 | 22)) => Status::BadInput,
+        "bad_value" | "no_such_block" | "no_such_node" | "no_such_device" | "never" => {
+            Status::BadInput
+        }
+        // Another address, size or node would do; but for the system's own memory (ENOMEM).
+        "add" if failure.errno != Some(12) => Status::BadInput,
         _ => Status::Failed,
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum ServeError {
     Bench(#[from] WorkloadError),
     #[error("{}: {source}; give a path where files can be made", .path.display())]
     Path { path: PathBuf, source: io::Error },
+    #[error("{}: another service listens there; stop it or choose another path", .0.display())]
+    Taken(PathBuf),
     #[error("{} is not empty; give an empty directory for the view, it would hide what is there", .0.display())]
     NotEmpty(PathBuf),
     #[error(transparent)]
@@ -57,6 +59,13 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ServeError + '_ {
     }
 }
 
+fn taken(path: &Path) -> impl FnOnce(io::Error) -> ServeError + '_ {
+    |error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServeError::Taken(path.into()),
+        _ => at(path)(error),
+    }
+}
+
 fn machine(args: &ServeArgs) -> Result<Runtime, ServeError> {
     let file = match &args.machine {
         Some(path) => MachineFile::read(path)?,
@@ -70,7 +79,7 @@ fn faces(args: &ServeArgs, runtime: &Arc<Runtime>) -> Result<Faces, ServeError> 
         None => None,
         Some(path) => {
             let bench = Arc::new(Bench::new(runtime.clone())?);
-            Some(BenchSocket::new(path, bench).map_err(at(path))?)
+            Some(BenchSocket::new(path, bench).map_err(taken(path))?)
         }
     };
     let mount = match &args.sysfs {

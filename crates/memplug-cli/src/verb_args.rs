@@ -7,6 +7,9 @@ use memplug_units::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What lsmem and chmem print behind their name, as util-linux has it.
+const VERSION: &str = concat!("from memplug ", env!("CARGO_PKG_VERSION"));
+
 /// Where the machine is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SocketArg {
@@ -18,10 +21,13 @@ pub(crate) struct SocketArg {
 
 /// Memory blocks, as lsmem prints them.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(display_name = "lsmem", version = VERSION, after_help = "\
 Columns: RANGE SIZE STATE REMOVABLE BLOCK NODE ZONES as lsmem has them; of a served machine also
 USED MOVABLE STUCK (bytes), OWNER (with the most pages) and EVENT (the latest). A list that begins
 with + is added to the default.
+
+Exit statuses: 0 listed; 2 what was asked for cannot be (the one difference: lsmem ends with 1, and
+so does this command as a link of the name lsmem); 1 and 77 as for every verb.
 
 Examples:
   memplug ls
@@ -256,6 +262,9 @@ pub(crate) struct PlanOfflineArgs {
     /// Print the plan as one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+    /// List every block that was left out, those that can never go too
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) socket: SocketArg,
 }
@@ -347,7 +356,7 @@ pub(crate) struct StatusArgs {
 
 /// Sets a size or range of memory online or offline, as chmem does.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(display_name = "chmem", version = VERSION, after_help = "\
 SIZE[m|M|g|G|...] without a unit is MiB; RANGE is 0x<start>-0x<end>; with -b BLOCKRANGE is
 <first>-<last>. Exit statuses are chmem's: 0 done, 1 failed, 64 partly done.
 

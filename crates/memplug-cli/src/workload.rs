@@ -4,13 +4,14 @@
 //! The bench prints the lines of the transcripts; so does this.
 
 use crate::args::WorkloadArgs;
-use crate::exit::Status;
+use crate::exit::{self, Status, complain};
 use memplug_control::ask_bench;
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::SIGALRM;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub(crate) enum WorkloadError {
     #[error("no --socket; give the path that memplug serve --workload was given")]
     NoSocket,
-    #[error("{}: {source}; start memplug serve --workload there", .path.display())]
+    #[error("{}: {source}; {}", .path.display(), remedy(.source))]
     Socket { path: PathBuf, source: io::Error },
     #[error("{0}; write wt SECONDS VALUE FILE")]
     Words(String),
@@ -28,8 +29,28 @@ pub(crate) enum WorkloadError {
     Signal(io::Error),
 }
 
-/// Runs one command.
-pub(crate) fn run(args: &WorkloadArgs) -> Result<Status, WorkloadError> {
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "the bench is its owner's and root's: run this as one",
+        _ => "start memplug serve --workload there",
+    }
+}
+
+/// Runs one command, and ends with its status.
+pub(crate) fn tell(args: &WorkloadArgs) -> ExitCode {
+    match run(args) {
+        Err(ref error @ WorkloadError::Socket { ref source, .. }) => {
+            complain(&error.to_string());
+            ExitCode::from(match source.kind() {
+                io::ErrorKind::PermissionDenied => Status::NoPermission.code(),
+                _ => Status::Failed.code(),
+            })
+        }
+        other => exit::tell(other),
+    }
+}
+
+fn run(args: &WorkloadArgs) -> Result<Status, WorkloadError> {
     if args.words.first().is_some_and(|word| word == "wt") {
         return write_with_signal(&args.words);
     }

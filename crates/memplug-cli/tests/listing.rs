@@ -5,7 +5,7 @@
 
 mod machine;
 
-use machine::{Machine, text};
+use machine::{Machine, skipped, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,8 +118,7 @@ fn compare(machine: &Machine, root: &Path) {
 fn ls_prints_what_lsmem_prints() {
     let help = Command::new("/usr/bin/lsmem").arg("--help").output();
     let Ok(help) = help else {
-        println!("skipped: there is no lsmem here; it comes with util-linux");
-        return;
+        return skipped("there is no lsmem here; it comes with util-linux");
     };
     let help = text(&help.stdout);
     let listed = help
@@ -127,8 +126,9 @@ fn ls_prints_what_lsmem_prints() {
         .skip_while(|line| !line.starts_with("Available output columns"));
     let columns = listed.skip(1).take_while(|line| !line.is_empty()).count();
     if columns != 7 {
-        println!("skipped: this lsmem has {columns} columns, ours are those of the one with 7");
-        return;
+        return skipped(&format!(
+            "this lsmem has {columns} columns, ours are those of the one with 7"
+        ));
     }
     let machine = Machine::new();
     machine.expect(0, &["offline", "33", "36", "39"]);

@@ -4,9 +4,11 @@
 
 mod machine;
 
-use machine::{Machine, signal_to, subscriber, text, until};
+use machine::{Machine, signal_to, skipped, subscriber, text, until};
+use std::fs;
 use std::io::Read;
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 #[test]
 fn done_is_0_and_what_cannot_be_done_1() {
@@ -29,8 +31,8 @@ fn done_is_0_and_what_cannot_be_done_1() {
     );
     // 1: it is so already; nobody listens.
     machine.expect(1, &["online", "33"]);
-    machine.expect(1, &["offline", "0"]);
     machine.expect(1, &["status", "--socket", "/nonexistent/socket"]);
+    machine.expect(1, &["workload", "--socket", "/nonexistent/socket", "ev"]);
 }
 
 /// What cannot be, in every way.
@@ -43,6 +45,9 @@ const CANNOT_BE: &[&[&str]] = &[
     &["online", "33", "--kernel", "--movable"],
     &["offline", "--size", "0"],
     &["offline", "--size", "1furlong"],
+    &["offline", "0"],
+    &["offline", "33,0"],
+    &["offline", "--node", "0"],
     &["offline", "--node", "9"],
     &["offline", "--device", "9"],
     &["offline", "33", "--size", "1G"],
@@ -50,6 +55,12 @@ const CANNOT_BE: &[&[&str]] = &[
     &["offline", "33", "--exact", "--best-effort"],
     &["add", "--size", "100M"],
     &["add", "--size", "128M", "--node", "9"],
+    &["add", "--size", "128M", "--at", "4G"],
+    &["add", "--size", "3M", "--at", "0x100000"],
+    &["add", "--size", "128M", "--at", "8E"],
+    &["add", "--size", "2T"],
+    &["run", "--socket", "x", "."],
+    &["--socket", "x", "man"],
     &["remove", "9"],
     &["remove", "x"],
     &["plan"],
@@ -90,6 +101,82 @@ fn what_cannot_be_is_2_and_changes_nothing() {
             .expect(0, &["policy", "auto_movable_ratio"])
             .contains("=301")
     );
+}
+
+#[test]
+fn messages_say_what_was_typed() {
+    let machine = Machine::new();
+    let told = |words: &[&str], status: i32, line: &str| {
+        let output = machine.run(words);
+        let err = text(&output.stderr);
+        assert_eq!(err, format!("memplug: {line}\n"), "{words:?}");
+        assert_eq!(output.status.code(), Some(status), "{words:?}");
+    };
+    told(
+        &["add", "--size", "256M", "--at", "0x100000000"],
+        2,
+        "256M at 0x100000000 overlaps memory32; choose an address that is free",
+    );
+    told(
+        &["add", "--size", "100M", "--at", "0x200000000"],
+        2,
+        "100M at 0x200000000 is not whole blocks of 128M; use a multiple of 128M",
+    );
+    told(
+        &["add", "--size", "1G", "--at", "1T"],
+        2,
+        "1G at 0x10000000000 lies beyond the machine's 1T; choose a lower address or size",
+    );
+    told(
+        &["online", "--size", "2G"],
+        75,
+        "2G asked for, and nothing is offline; add memory",
+    );
+    told(
+        &["online", "--size", "2G", "--best-effort"],
+        75,
+        "2G asked for, and nothing is offline; add memory",
+    );
+    machine.expect(0, &["offline", "33"]);
+    told(
+        &["online", "--size", "0x80000000"],
+        75,
+        "2G asked for, and 128M is offline; ask for less, or take the best effort",
+    );
+    told(
+        &["online", "--size", "2G", "--best-effort", "--movable"],
+        64,
+        "128M online, 1920M missing; ask for less, or add memory",
+    );
+}
+
+#[test]
+fn a_socket_that_may_not_be_used_is_77_and_says_so() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("not root, so there is no other user to be");
+    }
+    let machine = Machine::new();
+    let copy = machine.path("memplug");
+    fs::copy(env!("CARGO_BIN_EXE_memplug"), &copy).expect("copied");
+    fs::set_permissions(machine.path("socket"), fs::Permissions::from_mode(0o600)).expect("set");
+    for (words, remedy) in [
+        (
+            ["workload", "--socket", "bench", "ev"],
+            "the bench is its owner's and root's: run this as one",
+        ),
+        (
+            ["status", "--socket", "socket", "--json"],
+            "ask its owner for access to that socket",
+        ),
+    ] {
+        let mut command = Command::new("setpriv");
+        command.current_dir(machine.directory.path());
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let output = command.arg(&copy).args(words).output().expect("run");
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(77), "{words:?}: {err}");
+        assert!(err.trim_end().ends_with(remedy), "{err}");
+    }
 }
 
 #[test]

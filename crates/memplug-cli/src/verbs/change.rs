@@ -7,7 +7,6 @@ use super::bar::Bar;
 use super::plan;
 use super::which::{placement, target};
 use crate::exit::{Status, complain};
-use crate::ls::human;
 use crate::remote::{
     Interruptible, Trouble, connect, numbers, print, print_json, status_of_failure,
 };
@@ -20,6 +19,7 @@ use memplug_client::{
 };
 use memplug_control::OnlineWord;
 use memplug_interface::GroupWord;
+use memplug_units::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
@@ -82,7 +82,7 @@ pub(crate) fn add(args: &AddArgs) -> Result<Status, Trouble> {
     print(&format!(
         "device{}: {} at {:#x}, blocks {}\n",
         report.device,
-        human(report.size),
+        Bytes::new(report.size),
         report.start,
         span(&report.blocks)
     ));
@@ -129,10 +129,13 @@ fn tell(outcome: &Outcome, how: &ChangeArgs, state: &str) -> Status {
         return Status::Passed;
     }
     if outcome.missing_bytes > 0 {
-        let (did, missing) = (human(outcome.bytes), human(outcome.missing_bytes));
-        complain(&format!(
-            "{did} {state}, {missing} missing; see memplug plan offline"
-        ));
+        let did = Bytes::new(outcome.bytes);
+        let missing = Bytes::new(outcome.missing_bytes);
+        let remedy = match state {
+            "offline" => "memplug plan offline says what is in the way",
+            _ => "ask for less, or add memory",
+        };
+        complain(&format!("{did} {state}, {missing} missing; {remedy}"));
     }
     match (outcome.done.is_empty(), outcome.failures.first()) {
         (true, Some(failure)) => status_of_failure(failure),
@@ -172,7 +175,7 @@ pub(crate) fn offline(args: &OfflineArgs) -> Result<Status, Trouble> {
             node,
             placement,
         };
-        return plan::show(&mut client, &parameters, args.how.json);
+        return plan::show(&mut client, &parameters, args.how.json, false);
     }
     let parameters = OfflineParameters {
         what,

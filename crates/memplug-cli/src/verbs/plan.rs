@@ -4,11 +4,11 @@
 
 use super::which::{placement, target};
 use crate::exit::{Status, complain};
-use crate::ls::human;
 use crate::remote::{Trouble, connect, print, print_json};
 use crate::verb_args::{PlanArgs, PlanOfflineArgs, PlanWhat, WhyArgs};
 use memplug_client::{Client, PlanParameters};
 use memplug_control::{BlockPlan, OfflinePlan};
+use memplug_units::Bytes;
 use std::fmt::Write;
 
 /// Runs `memplug plan`.
@@ -25,7 +25,7 @@ fn offline(args: &PlanOfflineArgs) -> Result<Status, Trouble> {
         node,
         placement: placement(args.placement),
     };
-    show(&mut client, &parameters, args.json)
+    show(&mut client, &parameters, args.json, args.verbose)
 }
 
 /// Shows a plan; the status says whether it would work.
@@ -33,12 +33,13 @@ pub(super) fn show(
     client: &mut Client,
     parameters: &PlanParameters,
     json: bool,
+    verbose: bool,
 ) -> Result<Status, Trouble> {
     let plan = client.plan(parameters)?;
     if json {
         print_json(&plan);
     } else {
-        print(&text(&plan));
+        print(&text(&plan, verbose));
     }
     if plan.feasible {
         return Ok(Status::Passed);
@@ -56,7 +57,38 @@ fn obstacles(text: &mut String, block: &BlockPlan) {
     }
 }
 
-fn text(plan: &OfflinePlan) -> String {
+/// What was left out: what could be settled if that would help, all if asked for, else a count.
+fn left_out(text: &mut String, plan: &OfflinePlan, verbose: bool) {
+    let mut shown = 0;
+    for block in &plan.left_out {
+        if verbose || (!plan.feasible && block.never.is_none()) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "left out: memory{} of node{}",
+                block.block, block.node
+            );
+            obstacles(text, block);
+            shown += 1;
+        }
+    }
+    let rest = plan.left_out_count.saturating_sub(shown);
+    if rest > 0 {
+        let never = match plan.never_count {
+            0 => String::new(),
+            all if all == rest => " that can never go".into(),
+            some => format!(", {some} can never go"),
+        };
+        let more = if verbose { "" } else { "; -v lists them" };
+        let _ = writeln!(text, "left out: {}{never}{more}", blocks(rest));
+    }
+}
+
+fn blocks(count: u64) -> String {
+    format!("{count} block{}", if count == 1 { "" } else { "s" })
+}
+
+fn text(plan: &OfflinePlan, verbose: bool) -> String {
     let mut text = String::new();
     for block in &plan.blocks {
         let zone = block.zone.map_or("several zones", |zone| zone.name());
@@ -82,22 +114,14 @@ fn text(plan: &OfflinePlan) -> String {
             plan.homeless_pages
         );
     }
-    for block in &plan.left_out {
-        let _ = writeln!(
-            text,
-            "left out: memory{} of node{}",
-            block.block, block.node
-        );
-        obstacles(&mut text, block);
-    }
-    let _ = write!(
-        text,
-        "{} in {} blocks",
-        human(plan.bytes),
-        plan.blocks.len()
-    );
+    left_out(&mut text, plan, verbose);
+    let count = u64::try_from(plan.blocks.len()).unwrap_or(u64::MAX);
+    let _ = match count {
+        0 => write!(text, "nothing"),
+        _ => write!(text, "{} in {}", Bytes::new(plan.bytes), blocks(count)),
+    };
     if plan.missing_bytes > 0 {
-        let _ = write!(text, ", {} missing", human(plan.missing_bytes));
+        let _ = write!(text, ", {} missing", Bytes::new(plan.missing_bytes));
     }
     let verdict = if plan.feasible {
         "would go"

@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -156,6 +156,16 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says aloud that a test was left out, past what the test harness captures. Where everything
+/// must run (`.ci/run` sets MEMPLUG_NO_SKIPS) that is a failure.
+pub fn skipped(why: &str) {
+    assert!(
+        std::env::var_os("MEMPLUG_NO_SKIPS").is_none(),
+        "must not be skipped here: {why}"
+    );
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// A subscriber over the socket that is silent for ever, or refuses.

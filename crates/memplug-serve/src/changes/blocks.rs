@@ -6,8 +6,8 @@
 use super::Running;
 use crate::audit::is_online;
 use memplug_control::{
-    Attempt, BlockInfo, BlockState, ControlError, OnlineWord, PlanRequest, PlanTarget,
-    TargetChoice, ZoneName,
+    Attempt, BlockInfo, BlockState, Bytes, ControlError, NeverGoes, OnlineWord, PlanRequest,
+    PlanTarget, TargetChoice, ZoneName,
 };
 use memplug_interface::{BlockDone, Failed, Failure, Mode, Outcome};
 use serde_json::json;
@@ -153,10 +153,17 @@ impl Blocks<'_> {
 
     /// There is less than was asked for.
     fn not_enough(&self, had: u64, wanted: u64, state: &str) -> Box<Failed> {
-        let (had, wanted) = (had >> 20, wanted >> 20);
-        let message = format!(
-            "{wanted} MiB asked for, and {had} MiB {state}; ask for less, or take the best effort"
-        );
+        let remedy = match (had, state) {
+            (0, "can go") => "settle what is in the way",
+            (0, _) => "add memory",
+            _ => "ask for less, or take the best effort",
+        };
+        let had = match had {
+            0 => "nothing".into(),
+            had => Bytes::new(had).to_string(),
+        };
+        let wanted = Bytes::new(wanted);
+        let message = format!("{wanted} asked for, and {had} {state}; {remedy}");
         Box::new(Failed {
             failure: Failure {
                 kind: "not_enough".into(),
@@ -178,8 +185,8 @@ impl Blocks<'_> {
         .map_err(|error| plain(&error))?;
         let there = u64::try_from(work.todo.len()).unwrap_or(u64::MAX);
         let there = there.saturating_mul(work.block_size);
-        if there < work.wanted && self.mode == Mode::Exact {
-            return Err(self.not_enough(there, work.wanted, "are offline"));
+        if there < work.wanted && (there == 0 || self.mode == Mode::Exact) {
+            return Err(self.not_enough(there, work.wanted, "is offline"));
         }
         while work.bytes() < work.wanted && !work.todo.is_empty() {
             let block = work.todo.remove(0);
@@ -232,6 +239,9 @@ impl Blocks<'_> {
         let named = self.named().map_err(|error| plain(&error))?;
         let mut work = match named {
             Some(blocks) => {
+                if self.mode == Mode::Exact {
+                    self.all_can_go(&blocks).map_err(|error| plain(&error))?;
+                }
                 let work = self.work(BlockState::Offline, blocks);
                 let mut work = work.map_err(|error| plain(&error))?;
                 // Highest first, as whoever takes memory away does.
@@ -280,6 +290,20 @@ impl Blocks<'_> {
         work.outcome()
     }
 
+    /// Whether all of them can ever go: nothing is begun for the sake of one that cannot.
+    fn all_can_go(&self, blocks: &[BlockInfo]) -> Result<(), ControlError> {
+        for block in blocks.iter().filter(|block| is_online(block.state)) {
+            let why = match block.zone {
+                None => NeverGoes::SeveralZones,
+                Some(_) if block.present_pages < block.nr_pages => NeverGoes::Holes,
+                Some(_) => continue,
+            };
+            let block = block.id;
+            return Err(ControlError::Never { block, why });
+        }
+        Ok(())
+    }
+
     fn offline_one(&self, block: u64) -> Result<BlockDone, ControlError> {
         let ticket = &self.running.ticket;
         if ticket.operation().is_cancelled() {
@@ -319,7 +343,8 @@ impl Blocks<'_> {
         let plan = control
             .plan_offline(&request)
             .map_err(|error| plain(&error))?;
-        if plan.missing_bytes > 0 && self.mode == Mode::Exact {
+        let none = plan.bytes == 0 && tried.is_empty();
+        if plan.missing_bytes > 0 && (none || self.mode == Mode::Exact) {
             let mut failed = self.not_enough(
                 plan.bytes,
                 plan.bytes.saturating_add(plan.missing_bytes),
@@ -331,7 +356,7 @@ impl Blocks<'_> {
         }
         let todo = plan.blocks.iter().map(|block| block.block);
         let todo: Vec<u64> = todo.filter(|block| !tried.contains(block)).collect();
-        let mut work = Work {
+        Ok(Work {
             todo,
             skipped: Vec::new(),
             wanted: size.div_ceil(block_size.max(1)).saturating_mul(block_size),
@@ -339,19 +364,7 @@ impl Blocks<'_> {
             done: Vec::new(),
             failures: Vec::new(),
             began: Instant::now(),
-        };
-        if work.todo.is_empty() && tried.is_empty() {
-            for block in plan.left_out {
-                work.fail(&ControlError::Blocked {
-                    block: block.block,
-                    obstacles: block.obstacles,
-                });
-            }
-            if work.failures.is_empty() && size > 0 {
-                return Err(self.not_enough(0, work.wanted, "can go"));
-            }
-        }
-        Ok(work)
+        })
     }
 
     /// Undoes what went, latest first; tells what came of that with the failure.
