@@ -7,6 +7,7 @@ use memplug_control::{Answer, MemoryEvent};
 use memplug_interface::{
     AnswerParameters, AnswerWord, Notice, SubscribeParameters, SubscribeReply, method,
 };
+use memplug_varlink::Replies;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -97,6 +98,17 @@ fn words(answer: Answer) -> (AnswerWord, Option<u16>, Option<String>) {
     }
 }
 
+/// Subscribes; the notices to come, and the secret that answers bear.
+fn subscribed<'c>(
+    client: &'c mut Client,
+    subscriber: &SubscribeParameters,
+) -> Result<(Replies<'c>, String), ClientError> {
+    let mut replies = client.inner.call_more(&method("Subscribe"), subscriber)?;
+    let first = replies.next().ok_or_else(nothing_said)??;
+    let secret = read::<SubscribeReply>(first)?.subscription;
+    Ok((replies, secret.ok_or_else(nothing_said)?))
+}
+
 impl Subscription {
     pub(crate) fn new(
         client: &Client,
@@ -114,19 +126,8 @@ impl Subscription {
         let (placed, place) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let _hang_up = hang_up;
-            let replies = notices.inner.call_more(&method("Subscribe"), &subscriber.0);
-            let mut replies = match replies {
-                Ok(replies) => replies,
-                Err(error) => return drop(placed.send(Err(error.into()))),
-            };
-            let first = replies.next().map(|reply| reply.map_err(ClientError::from));
-            let first = first.unwrap_or_else(|| Err(nothing_said()));
-            let secret = match first.and_then(read::<SubscribeReply>) {
-                Ok(SubscribeReply {
-                    subscription: Some(secret),
-                    ..
-                }) => secret,
-                Ok(_) => return drop(placed.send(Err(nothing_said()))),
+            let (replies, secret) = match subscribed(&mut notices, &subscriber.0) {
+                Ok(subscribed) => subscribed,
                 Err(error) => return drop(placed.send(Err(error))),
             };
             // Nobody waits for it only if this very call has panicked.

@@ -239,20 +239,52 @@ impl ControlError {
         }
     }
 
-    /// Everything a program wants to know, in one flat document.
-    pub fn info(&self) -> ErrorInfo {
-        ErrorInfo {
-            kind: self.kind().into(),
-            message: self.to_string(),
-            errno: self.errno(),
-            obstacles: self.obstacles().to_vec(),
+    /// None of the blocks that were named lies on the node that was named besides.
+    pub fn elsewhere(node: u32) -> Self {
+        Self::BadValue {
+            name: "node".into(),
+            value: node.to_string(),
+            takes: "the node of a block that is named, or no node".into(),
+            range: false,
+        }
+    }
+
+    /// The block it is about, if it is about one.
+    pub fn block(&self) -> Option<u64> {
+        match self {
+            Self::Refused { block, .. }
+            | Self::NoSuchBlock { block }
+            | Self::SameState { block, .. }
+            | Self::Never { block, .. }
+            | Self::Blocked { block, .. }
+            | Self::Deadline { block, .. }
+            | Self::Cancelled { block, .. }
+            | Self::NotOffline { block } => Some(*block),
+            _ => None,
         }
     }
 }
 
-/// An error as a flat document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorInfo {
+/// Everything a program wants to know.
+impl From<&ControlError> for Failure {
+    fn from(error: &ControlError) -> Self {
+        Self {
+            kind: error.kind().into(),
+            message: error.to_string(),
+            errno: error.errno(),
+            obstacles: error.obstacles().to_vec(),
+            block: error.block(),
+            by: match error {
+                ControlError::Refused { by, .. } => Some(by.clone()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Why something was not done, as a flat document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
     /// The stable word.
     pub kind: String,
     /// One line: cause, then remedy.
@@ -263,4 +295,10 @@ pub struct ErrorInfo {
     /// What stood in the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,
+    /// The block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<u64>,
+    /// Who refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }

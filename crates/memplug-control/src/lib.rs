@@ -53,7 +53,7 @@ pub use change::{
     RemoveHow, RemoveReport, RoundReport,
 };
 pub use control::{Attempt, Control, Guard, ProgressSink};
-pub use error::{AddCause, ControlError, ErrorInfo, NeverGoes};
+pub use error::{AddCause, ControlError, Failure, NeverGoes};
 pub use event::{Happening, Operation, Progress, Subject, UeventAction, WatchEvent};
 pub use lists::{cpu_mask, number_list, zone_words};
 pub use machine_file::{MachineFile, MachineFileError};

@@ -5,7 +5,8 @@
 
 use crate::error::ControlError;
 use crate::numbers::{NumberError, bool_of, same_word, text_of, unsigned_of};
-use crate::word::OnlineWord;
+use crate::word::{BlockState, OnlineWord, same};
+use memplug::core;
 use serde::{Deserialize, Serialize};
 
 /// What happens to added blocks by itself.
@@ -33,12 +34,10 @@ impl AutoOnline {
     ];
 
     /// The word as Linux spells it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Offline => "offline",
-            Self::Online => "online",
-            Self::OnlineKernel => "online_kernel",
-            Self::OnlineMovable => "online_movable",
+    pub fn word(self) -> &'static str {
+        match self.online_word() {
+            None => BlockState::Offline.word(),
+            Some(word) => word.word(),
         }
     }
 
@@ -49,6 +48,17 @@ impl AutoOnline {
             Self::Online => Some(OnlineWord::Online),
             Self::OnlineKernel => Some(OnlineWord::OnlineKernel),
             Self::OnlineMovable => Some(OnlineWord::OnlineMovable),
+        }
+    }
+}
+
+impl From<Option<core::OnlineWord>> for AutoOnline {
+    fn from(word: Option<core::OnlineWord>) -> Self {
+        match word {
+            None => Self::Offline,
+            Some(core::OnlineWord::Online) => Self::Online,
+            Some(core::OnlineWord::Kernel) => Self::OnlineKernel,
+            Some(core::OnlineWord::Movable) => Self::OnlineMovable,
         }
     }
 }
@@ -69,13 +79,15 @@ impl OnlinePolicy {
     pub const ALL: [Self; 2] = [Self::ContigZones, Self::AutoMovable];
 
     /// The word as Linux spells it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::ContigZones => "contig-zones",
-            Self::AutoMovable => "auto-movable",
-        }
+    pub fn word(self) -> &'static str {
+        core::OnlinePolicy::from(self).word()
     }
 }
+
+same!(OnlinePolicy = core::OnlinePolicy {
+    ContigZones = ContigZones,
+    AutoMovable = AutoMovable,
+});
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

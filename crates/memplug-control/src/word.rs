@@ -1,9 +1,59 @@
 //! The words of the field: states, zones, online words and events, as Linux names them.
 //!
-//! Each has the name Linux shows (`word`, `name`) and the name in documents (serde, snake_case).
+//! Each is the core's word of the same meaning with a name in documents (serde, snake_case). The
+//! name Linux shows (`word`, `name`) and what follows from a word are the core's, and only there.
 
+use memplug::core::{self, ZoneKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// A word of documents and the core's word of the same meaning, each as the other.
+macro_rules! same {
+    ($ours:ty = $core:ty { $($our:ident = $its:ident,)* }) => {
+        impl From<$core> for $ours {
+            fn from(word: $core) -> Self {
+                match word {
+                    $(<$core>::$its => Self::$our,)*
+                }
+            }
+        }
+
+        impl From<$ours> for $core {
+            fn from(word: $ours) -> Self {
+                match word {
+                    $(<$ours>::$our => Self::$its,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use same;
+
+same!(BlockState = core::BlockState {
+    Offline = Offline,
+    GoingOnline = GoingOnline,
+    Online = Online,
+    GoingOffline = GoingOffline,
+});
+same!(ZoneName = ZoneKind {
+    Dma = Dma,
+    Dma32 = Dma32,
+    Normal = Normal,
+    Movable = Movable,
+});
+same!(OnlineWord = core::OnlineWord {
+    Online = Online,
+    OnlineKernel = Kernel,
+    OnlineMovable = Movable,
+});
+same!(MemoryEvent = core::MemoryEvent {
+    GoingOnline = GoingOnline,
+    CancelOnline = CancelOnline,
+    Online = Online,
+    GoingOffline = GoingOffline,
+    CancelOffline = CancelOffline,
+    Offline = Offline,
+});
 
 /// State of a memory block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,12 +71,8 @@ pub enum BlockState {
 
 impl BlockState {
     /// The word that Linux's `state` file shows; it has none for going online.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Offline | Self::GoingOnline => "offline",
-            Self::Online => "online",
-            Self::GoingOffline => "going-offline",
-        }
+    pub fn word(self) -> &'static str {
+        core::BlockState::from(self).word()
     }
 
     /// Whether a transition is under way.
@@ -54,18 +100,13 @@ impl ZoneName {
     pub const ALL: [Self; 4] = [Self::Dma, Self::Dma32, Self::Normal, Self::Movable];
 
     /// The name that Linux shows.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Dma => "DMA",
-            Self::Dma32 => "DMA32",
-            Self::Normal => "Normal",
-            Self::Movable => "Movable",
-        }
+    pub fn name(self) -> &'static str {
+        ZoneKind::from(self).name()
     }
 
     /// Whether unmovable pages may be in it.
-    pub const fn is_kernel(self) -> bool {
-        !matches!(self, Self::Movable)
+    pub fn is_kernel(self) -> bool {
+        ZoneKind::from(self).is_kernel()
     }
 }
 
@@ -92,12 +133,8 @@ impl OnlineWord {
     pub const ALL: [Self; 3] = [Self::Online, Self::OnlineKernel, Self::OnlineMovable];
 
     /// The word as Linux spells it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Online => "online",
-            Self::OnlineKernel => "online_kernel",
-            Self::OnlineMovable => "online_movable",
-        }
+    pub fn word(self) -> &'static str {
+        core::OnlineWord::from(self).word()
     }
 }
 
@@ -131,20 +168,13 @@ impl MemoryEvent {
     ];
 
     /// Linux's name, without the prefix.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::GoingOnline => "GOING_ONLINE",
-            Self::CancelOnline => "CANCEL_ONLINE",
-            Self::Online => "ONLINE",
-            Self::GoingOffline => "GOING_OFFLINE",
-            Self::CancelOffline => "CANCEL_OFFLINE",
-            Self::Offline => "OFFLINE",
-        }
+    pub fn name(self) -> &'static str {
+        core::MemoryEvent::from(self).name()
     }
 
     /// Whether a subscriber can refuse at this event.
-    pub const fn is_refusable(self) -> bool {
-        matches!(self, Self::GoingOnline | Self::GoingOffline)
+    pub fn is_refusable(self) -> bool {
+        core::MemoryEvent::from(self).is_refusable()
     }
 }
 

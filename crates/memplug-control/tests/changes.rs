@@ -3,9 +3,9 @@
 //! Nothing is timed: who has to wait is held at a gate until the test lets it go.
 
 use memplug_control::{
-    AddSpec, Answer, Attempt, Bench, BlockState, CancelHandle, Control, ControlError, Guard,
-    Happening, HoldKind, HoldRequest, MemoryEvent, OnlineWord, Operation, RemoveHow, Runtime,
-    SubscriberSpec, WatchEvent, Workload,
+    AddSpec, Answer, Attempt, Bench, BlockState, CancelHandle, Control, ControlError, Failure,
+    Guard, Happening, HoldKind, HoldRequest, MemoryEvent, OnlineWord, Operation, RemoveHow,
+    Runtime, SubscriberSpec, WatchEvent, Workload,
 };
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -316,6 +316,6 @@ fn errors_of_every_kind_keep_their_word_and_number() {
             serde_json::from_value::<ControlError>(written).expect("back"),
             error
         );
-        assert_eq!(error.info().message, text);
+        assert_eq!(Failure::from(&error).message, text);
     }
 }

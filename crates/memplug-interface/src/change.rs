@@ -1,9 +1,11 @@
-//! What is asked for, what came of it, and why not.
+//! What is asked for, what came of it, and why not, as Varlink can describe it.
 //!
-//! Optional parameters may be absent or null, which is the same; unknown ones are refused.
+//! What the control plane has in a shape that can be described is used as it is; each type here
+//! says how it becomes the control plane's, or comes from it. Optional parameters may be absent or null, which is the same; unknown ones are refused.
 
 use memplug_control::{
-    AddReport, ControlError, Obstacle, OfflinePlan, OnlineWord, PlanRequest, PlanTarget, Progress,
+    AddReport, AddSpec, ControlError, Failure, GroupChoice, OfflinePlan, OfflineReport,
+    OnlineReport, OnlineWord, PlanRequest, PlanTarget, Progress, RemoveHow, RemoveReport,
     TargetChoice, Why, ZoneName,
 };
 use serde::{Deserialize, Serialize};
@@ -162,6 +164,33 @@ pub struct AddParameters {
     pub deadline_ms: Option<u64>,
 }
 
+/// A device is given both a word for its group and the number of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a device has one group; give group or group_id")]
+pub struct GroupError;
+
+impl AddParameters {
+    /// As the control plane has it.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn spec(&self) -> Result<AddSpec, GroupError> {
+        let group = match (self.group, self.group_id) {
+            (Some(_), Some(_)) => return Err(GroupError),
+            (Some(GroupWord::None), None) => GroupChoice::None,
+            (Some(GroupWord::Own) | None, None) => GroupChoice::Own,
+            (None, Some(id)) => GroupChoice::Existing(id),
+        };
+        Ok(AddSpec {
+            at: self.at,
+            lowest: self.lowest,
+            group,
+            own_map: self.own_map.unwrap_or(true),
+            ..AddSpec::dimm(self.node, self.size)
+        })
+    }
+}
+
 /// Reply of `Add`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddReply {
@@ -228,6 +257,30 @@ pub struct BlockDone {
     pub took_us: u64,
 }
 
+impl From<&OnlineReport> for BlockDone {
+    fn from(report: &OnlineReport) -> Self {
+        Self {
+            block: report.block,
+            txn: report.txn,
+            zone: report.zone,
+            moved_pages: 0,
+            took_us: report.took_us,
+        }
+    }
+}
+
+impl From<&OfflineReport> for BlockDone {
+    fn from(report: &OfflineReport) -> Self {
+        Self {
+            block: report.block,
+            txn: report.txn,
+            zone: report.zone,
+            moved_pages: report.moved_pages,
+            took_us: report.took_us,
+        }
+    }
+}
+
 /// What a change of blocks came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -287,6 +340,16 @@ pub struct RemoveParameters {
     pub deadline_ms: Option<u64>,
 }
 
+impl RemoveParameters {
+    /// As the control plane has it.
+    pub fn how(&self) -> RemoveHow {
+        match self.offline_first {
+            Some(true) => RemoveHow::OfflineFirst,
+            Some(false) | None => RemoveHow::OnlyIfOffline,
+        }
+    }
+}
+
 /// What a removal came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
@@ -300,6 +363,18 @@ pub struct Removed {
     pub offlined: Vec<u64>,
     /// Time it took.
     pub took_us: u64,
+}
+
+impl From<RemoveReport> for Removed {
+    fn from(report: RemoveReport) -> Self {
+        Self {
+            txn: report.txn,
+            device: report.device,
+            blocks: report.blocks,
+            offlined: report.offlined.iter().map(|gone| gone.block).collect(),
+            took_us: report.took_us,
+        }
+    }
 }
 
 /// Reply of `Remove`.
@@ -332,52 +407,6 @@ pub struct SetPolicyParameters {
     pub name: String,
     /// Its value, as Linux takes it.
     pub value: String,
-}
-
-/// Why something was not done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// A stable word.
-    pub kind: String,
-    /// One line: cause, then remedy.
-    pub message: String,
-    /// The error number, where Linux has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errno: Option<u32>,
-    /// What stood in the way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub obstacles: Option<Vec<Obstacle>>,
-    /// The block.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block: Option<u64>,
-    /// Who refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-}
-
-impl From<&ControlError> for Failure {
-    fn from(error: &ControlError) -> Self {
-        let obstacles = error.obstacles();
-        let (block, by) = match error {
-            ControlError::Refused { block, by, .. } => (Some(*block), Some(by.clone())),
-            ControlError::NoSuchBlock { block }
-            | ControlError::SameState { block, .. }
-            | ControlError::Never { block, .. }
-            | ControlError::Blocked { block, .. }
-            | ControlError::Deadline { block, .. }
-            | ControlError::Cancelled { block, .. }
-            | ControlError::NotOffline { block } => (Some(*block), None),
-            _ => (None, None),
-        };
-        Self {
-            kind: error.kind().into(),
-            message: error.to_string(),
-            errno: error.errno(),
-            obstacles: (!obstacles.is_empty()).then(|| obstacles.to_vec()),
-            block,
-            by,
-        }
-    }
 }
 
 /// Parameters of the error `Failed`.
@@ -416,6 +445,22 @@ mod tests {
             ..Target::size(5)
         };
         assert_eq!(both.what(), Err(TargetError));
+    }
+
+    #[test]
+    fn a_device_has_one_group() {
+        let spec = |group, group_id| {
+            let parameters = AddParameters {
+                group,
+                group_id,
+                ..AddParameters::default()
+            };
+            parameters.spec().map(|spec| spec.group)
+        };
+        assert_eq!(spec(None, None), Ok(GroupChoice::Own));
+        assert_eq!(spec(Some(GroupWord::None), None), Ok(GroupChoice::None));
+        assert_eq!(spec(None, Some(3)), Ok(GroupChoice::Existing(3)));
+        assert_eq!(spec(Some(GroupWord::Own), Some(3)), Err(GroupError));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod look;
 mod notifier;
 
 pub use change::{
-    AddParameters, AddReply, BlockDone, CancelParameters, Failed, Failure, GroupWord, Mode,
+    AddParameters, AddReply, BlockDone, CancelParameters, Failed, GroupError, GroupWord, Mode,
     OfflineParameters, OfflineReply, OnlineParameters, OnlineReply, Outcome, PlanParameters,
     PlanReply, RemoveParameters, RemoveReply, Removed, SetPolicyParameters, Target, TargetError,
     WhyParameters, WhyReply,
@@ -24,6 +24,7 @@ pub use look::{
     Block, BlocksReply, DevicesReply, GroupsReply, ListBlocksParameters, MachineReply, Node,
     NodesReply, PolicyReply, Status, StatusReply, UsageParameters, Zone,
 };
+pub use memplug_control::Failure;
 pub use notifier::{
     AnswerGiven, AnswerParameters, AnswerWord, AuditParameters, AuditRecord, AuditReply, Notice,
     Notifier, NotifiersReply, Sort, SubscribeParameters, SubscribeReply,

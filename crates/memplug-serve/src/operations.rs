@@ -3,7 +3,7 @@
 //!
 //! An operation may be several transactions, one after the other, under one deadline.
 
-use memplug_control::{Attempt, CancelHandle, ControlError, Progress, TargetChoice};
+use memplug_control::{Attempt, CancelHandle, ControlError, MemoryEvent, Progress, TargetChoice};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,13 @@ impl Operation {
         }
         self.is_cancelled()
     }
+}
+
+/// Whether an operation that should end will do so once everybody was asked: an offline looks
+/// then, and is undone as interrupted or late. Nobody's default has to refuse for that. An
+/// online has no way back, so there the default counts.
+pub(crate) fn ends_by_itself(event: MemoryEvent, overdue: bool) -> bool {
+    overdue && event == MemoryEvent::GoingOffline
 }
 
 #[derive(Default)]

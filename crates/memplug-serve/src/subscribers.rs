@@ -6,11 +6,11 @@
 //! whose queue is full is expelled: its connection ends, its place on the chain is given up.
 
 use crate::audit::{Audit, Fate};
-use crate::operations::Operations;
+use crate::operations::{self, Operations};
 use crate::parameters::read;
 use crate::service::{Machine, answer as answer_with, failed};
 use crate::watching::LOOKS;
-use memplug_control::{Answer, ControlError, Notice as Told, SubscriberSpec};
+use memplug_control::{Answer, ControlError, MemoryEvent, Notice as Told, SubscriberSpec};
 use memplug_interface::{
     AnswerParameters, AnswerWord, Notice, Notifier, NotifiersReply, Sort, SubscribeParameters,
     SubscribeReply, errors,
@@ -101,7 +101,7 @@ impl Subscriber {
             answer_within_ms: refusable.then_some(within),
         });
         if refusable && sent {
-            return self.wait(audit, operations);
+            return self.wait(told.event, audit, operations);
         }
         if !sent {
             audit.note(&self.name, self.priority, Fate::Died);
@@ -109,7 +109,7 @@ impl Subscriber {
         Answer::Done
     }
 
-    fn wait(&self, audit: &Audit, operations: &Operations) -> Answer {
+    fn wait(&self, event: MemoryEvent, audit: &Audit, operations: &Operations) -> Answer {
         let until = Instant::now() + self.limit;
         let mut state = self.state();
         loop {
@@ -123,10 +123,14 @@ impl Subscriber {
                 return Answer::Done;
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || operations.is_overdue() {
+            let overdue = operations.is_overdue();
+            if left.is_zero() || overdue {
                 state.waiting = None;
                 audit.note(&self.name, self.priority, Fate::Silent);
-                return self.default.clone();
+                return match operations::ends_by_itself(event, overdue) {
+                    true => Answer::Done,
+                    false => self.default.clone(),
+                };
             }
             let waited = self.changed.wait_timeout(state, left.min(SLICE));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

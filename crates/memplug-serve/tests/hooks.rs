@@ -3,7 +3,7 @@
 
 mod stage;
 
-use memplug_client::Target;
+use memplug_client::{OfflineParameters, Target};
 use memplug_control::Control;
 use memplug_serve::HookSettings;
 use stage::{Stage, stage_with};
@@ -113,6 +113,23 @@ fn failures_and_time_count_as_declared() {
             "{script}: {audit:?}"
         );
     }
+}
+
+#[test]
+fn a_deadline_ends_a_hook_and_is_no_refusal() {
+    let script = "# memplug: events=going_offline limit=500s default=refuse\nsleep 600";
+    let (stage, _directory, _) = hooks(&[("a", script)]);
+    stage.online([33]);
+    let parameters = OfflineParameters {
+        what: Target::blocks([33]),
+        deadline_ms: Some(100),
+        ..OfflineParameters::default()
+    };
+    let late = stage.client().offline_telling(&parameters, |_| {});
+    let late = late.expect_err("late");
+    let kind = late.failed().map(|failed| failed.failure.kind.as_str());
+    assert_eq!(kind, Some("deadline"), "{late}");
+    assert_eq!(stage.states()[1], (33, "online"), "undone");
 }
 
 #[test]

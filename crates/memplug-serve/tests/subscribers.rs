@@ -119,9 +119,19 @@ fn a_silent_one_counts_as_what_it_declared() {
 
 #[test]
 fn a_deadline_or_a_cancel_does_not_wait_for_a_silent_one() {
+    late_or_cancelled("ok");
+}
+
+#[test]
+fn nor_does_its_default_refuse_then() {
+    late_or_cancelled("refuse");
+}
+
+fn late_or_cancelled(default: &str) {
     let stage = stage();
     stage.online([33]);
-    let _silent = subscribe(&stage, json!({"name": "mute", "limit_ms": 600_000}));
+    let silent = json!({"name": "mute", "limit_ms": 600_000, "default_answer": default});
+    let _silent = subscribe(&stage, silent);
     let mut raw = stage.raw();
     let parameters = json!({"what": {"blocks": [33]}, "deadline_ms": 100});
     let (name, said) = error_of(call(&mut raw, "Offline", parameters));

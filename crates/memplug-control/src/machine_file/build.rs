@@ -3,11 +3,11 @@
 
 use super::keys::{Backing, Boot, Commit, Like, Map, Size};
 use super::{MachineFile, MachineFileError, line_of};
-use crate::policy::{AutoOnline, OnlinePolicy as Named};
+use crate::policy::AutoOnline;
 use memplug::core::{BootMemory, MemoryMap};
 use memplug::{
-    BackingKind, Bytes, Geometry, HugePage, Machine, MachineBuilder, NodeId, OnlinePolicy,
-    OnlineWord, Policy, Rollback, WatermarkPolicy,
+    BackingKind, Bytes, Geometry, HugePage, Machine, MachineBuilder, NodeId, Policy, Rollback,
+    WatermarkPolicy,
 };
 use toml::Spanned;
 
@@ -277,10 +277,7 @@ impl MachineFile {
         let (keys, policy) = (&self.keys.machine, &self.keys.policy);
         let default = Policy::default();
         let mut builder = builder.policy(Policy {
-            online: match policy.online_policy {
-                Some(Named::AutoMovable) => OnlinePolicy::AutoMovable,
-                Some(Named::ContigZones) | None => OnlinePolicy::ContigZones,
-            },
+            online: policy.online_policy.unwrap_or_default().into(),
             auto_movable_ratio: policy
                 .auto_movable_ratio
                 .unwrap_or(default.auto_movable_ratio),
@@ -289,12 +286,9 @@ impl MachineFile {
                 .unwrap_or(default.auto_movable_numa_aware),
             movable_node: policy.movable_node.unwrap_or(default.movable_node),
         });
-        builder = match policy.auto_online_blocks {
-            None | Some(AutoOnline::Offline) => builder,
-            Some(AutoOnline::Online) => builder.auto_online(OnlineWord::Online),
-            Some(AutoOnline::OnlineKernel) => builder.auto_online(OnlineWord::Kernel),
-            Some(AutoOnline::OnlineMovable) => builder.auto_online(OnlineWord::Movable),
-        };
+        if let Some(word) = policy.auto_online_blocks.and_then(AutoOnline::online_word) {
+            builder = builder.auto_online(word.into());
+        }
         builder = match keys.backing {
             None | Some(Backing::Auto) => builder.backing(BackingKind::best().0),
             Some(Backing::Memfd) => builder.backing(BackingKind::Memfd),

@@ -88,7 +88,7 @@ impl Limits {
         let (journal, wanted) = (Arc::downgrade(journal), spec.clone());
         let geometry = *machine.hotplug().geometry();
         let called = move |notice: &memplug::Notice<'_>| {
-            if !wanted.wants(convert::event(notice.event)) {
+            if !wanted.wants(notice.event.into()) {
                 return memplug::Answer::Done;
             }
             let txn = journal.upgrade().and_then(|journal| journal.current());
@@ -153,10 +153,10 @@ fn asker(
 fn notice_of(notice: &memplug::Notice<'_>, geometry: &Geometry, txn: Option<u64>) -> Notice {
     Notice {
         txn,
-        event: convert::event(notice.event),
+        event: notice.event.into(),
         notify: convert::notify(notice.notify),
         block: geometry.block_of(notice.notify.start_pfn).get(),
         node: u32::from(notice.node.get()),
-        zone: convert::zone_name(notice.zone),
+        zone: notice.zone.into(),
     }
 }

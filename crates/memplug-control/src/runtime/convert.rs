@@ -1,6 +1,6 @@
 //! The machine's types as plain data, one function a type.
 //!
-//! No decisions are made here. Errors, which need some, are in `refused`.
+//! No decisions are made here. Errors, which need some, are in `refused`; words in `word`.
 
 use super::us;
 use crate::change::{
@@ -11,52 +11,8 @@ use crate::event::{Progress, Subject, UeventAction};
 use crate::plan::{Obstacle, TargetChoice};
 use crate::subscribe::Answer;
 use crate::view::{BlockInfo, DeviceInfo, GroupInfo, GroupSort, NodeInfo, ZoneInfo, ZoneUse};
-use crate::word::{BlockState, MemoryEvent, OnlineWord, ZoneName};
 use memplug::core::{self, Blockers, Reason, Watermarks, ZoneCounts, ZoneKind};
 use memplug::{DeviceMemory, Geometry, TargetPolicy};
-
-pub(super) fn state(state: core::BlockState) -> BlockState {
-    match state {
-        core::BlockState::Offline => BlockState::Offline,
-        core::BlockState::GoingOnline => BlockState::GoingOnline,
-        core::BlockState::Online => BlockState::Online,
-        core::BlockState::GoingOffline => BlockState::GoingOffline,
-    }
-}
-
-pub(super) fn zone_name(kind: ZoneKind) -> ZoneName {
-    match kind {
-        ZoneKind::Dma => ZoneName::Dma,
-        ZoneKind::Dma32 => ZoneName::Dma32,
-        ZoneKind::Normal => ZoneName::Normal,
-        ZoneKind::Movable => ZoneName::Movable,
-    }
-}
-
-pub(super) fn zone_kind(zone: ZoneName) -> ZoneKind {
-    match zone {
-        ZoneName::Dma => ZoneKind::Dma,
-        ZoneName::Dma32 => ZoneKind::Dma32,
-        ZoneName::Normal => ZoneKind::Normal,
-        ZoneName::Movable => ZoneKind::Movable,
-    }
-}
-
-pub(super) fn online_word(word: OnlineWord) -> core::OnlineWord {
-    match word {
-        OnlineWord::Online => core::OnlineWord::Online,
-        OnlineWord::OnlineKernel => core::OnlineWord::Kernel,
-        OnlineWord::OnlineMovable => core::OnlineWord::Movable,
-    }
-}
-
-fn sticky(word: core::OnlineWord) -> OnlineWord {
-    match word {
-        core::OnlineWord::Online => OnlineWord::Online,
-        core::OnlineWord::Kernel => OnlineWord::OnlineKernel,
-        core::OnlineWord::Movable => OnlineWord::OnlineMovable,
-    }
-}
 
 pub(super) fn target(choice: TargetChoice) -> TargetPolicy {
     match choice {
@@ -75,7 +31,7 @@ pub(super) fn block(block: &core::Block, geometry: &Geometry, zones: &[ZoneKind]
     let pages = geometry.pages_per_block().get();
     BlockInfo {
         id: block.id.get(),
-        state: state(block.state()),
+        state: block.state().into(),
         start_pfn: range.map_or(0, |range| range.start().get()),
         nr_pages: pages,
         present_pages: block.present.get(),
@@ -84,13 +40,13 @@ pub(super) fn block(block: &core::Block, geometry: &Geometry, zones: &[ZoneKind]
             .iter()
             .map(|node| u32::from(node.get()))
             .collect(),
-        zone: block.zone.map(zone_name),
-        valid_zones: zones.iter().copied().map(zone_name).collect(),
+        zone: block.zone.map(Into::into),
+        valid_zones: zones.iter().copied().map(Into::into).collect(),
         boot: block.boot,
         device: block.device.map(|id| id.get()),
         group: block.group.map(|id| id.get()),
         own_map_pages: block.own_map.get(),
-        sticky: block.sticky.map(sticky),
+        sticky: block.sticky.map(Into::into),
     }
 }
 
@@ -101,7 +57,7 @@ pub(super) fn node(node: &core::Node, cpu_nodes: &[u32]) -> NodeInfo {
         let zone = node.zone(kind);
         ZoneInfo {
             node: id,
-            zone: zone_name(kind),
+            zone: kind.into(),
             start_pfn: zone.start.get(),
             spanned_pages: zone.spanned.get(),
             present_pages: zone.present.get(),
@@ -170,17 +126,6 @@ pub(super) fn group(group: &core::Group) -> GroupInfo {
     }
 }
 
-pub(super) fn event(event: core::MemoryEvent) -> MemoryEvent {
-    match event {
-        core::MemoryEvent::GoingOnline => MemoryEvent::GoingOnline,
-        core::MemoryEvent::CancelOnline => MemoryEvent::CancelOnline,
-        core::MemoryEvent::Online => MemoryEvent::Online,
-        core::MemoryEvent::GoingOffline => MemoryEvent::GoingOffline,
-        core::MemoryEvent::CancelOffline => MemoryEvent::CancelOffline,
-        core::MemoryEvent::Offline => MemoryEvent::Offline,
-    }
-}
-
 pub(super) fn notify(notify: &core::MemoryNotify) -> Notify {
     let node = |id: memplug::NodeId| u32::from(id.get());
     Notify {
@@ -225,7 +170,7 @@ pub(super) fn round(round: &core::RoundReport) -> RoundReport {
         took_us: us(call.took),
     });
     RoundReport {
-        event: event(round.event),
+        event: round.event.into(),
         notify: notify(&round.notify),
         calls: calls.collect(),
         errno: round.error.map(|errno| u32::from(errno.get())),
@@ -265,7 +210,7 @@ pub(super) fn added(
     let tried = report.blocks.iter().zip(&report.auto_online);
     let auto_online = tried.map(|(block, result)| AutoOnlined {
         block: block.get(),
-        zone: result.as_ref().ok().map(|report| zone_name(report.zone)),
+        zone: result.as_ref().ok().map(|report| report.zone.into()),
         error: result.as_ref().err().map(ToString::to_string),
     });
     AddReport {
@@ -287,7 +232,7 @@ pub(super) fn onlined(report: &core::OnlineReport, txn: u64) -> OnlineReport {
     OnlineReport {
         txn,
         block: report.block.get(),
-        zone: zone_name(report.zone),
+        zone: report.zone.into(),
         notify: notify(&report.notify),
         rounds: report.rounds.iter().map(round).collect(),
         took_us: us(report.took),
@@ -298,7 +243,7 @@ pub(super) fn offlined(report: &core::OfflineReport, txn: u64) -> OfflineReport 
     OfflineReport {
         txn,
         block: report.block.get(),
-        zone: zone_name(report.zone),
+        zone: report.zone.into(),
         notify: notify(&report.notify),
         rounds: report.rounds.iter().map(round).collect(),
         moved_pages: report.moved.get(),

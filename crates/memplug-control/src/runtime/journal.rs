@@ -221,7 +221,7 @@ impl Journal {
             pages.refusals.push_back(RefusalRecord {
                 at_us,
                 txn,
-                event: convert::event(round.event),
+                event: round.event.into(),
                 start_pfn: round.notify.start_pfn.get(),
                 by: call.name.clone(),
                 errno: u32::from(errno),

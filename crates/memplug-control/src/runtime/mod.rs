@@ -26,7 +26,7 @@ use crate::control::{Attempt, Control, Guard};
 use crate::error::ControlError;
 use crate::event::{Happening, Operation, Subject, UeventAction, WatchEvent};
 use crate::plan::{OfflinePlan, PlanRequest, Why};
-use crate::policy::{AutoOnline, OnlinePolicy, PolicyChange, PolicySettings};
+use crate::policy::{PolicyChange, PolicySettings};
 use crate::subscribe::{Callback, RefusalRecord, SubscriberInfo, SubscriberSpec};
 use crate::view::{BlockInfo, BlockUse, DeviceInfo, GroupInfo, MachineInfo, NodeInfo, ZoneUse};
 use crate::word::{BlockState, OnlineWord, ZoneName};
@@ -181,7 +181,7 @@ impl Control for Runtime {
         let hotplug = self.machine.hotplug();
         let known = node_id(node).filter(|id| id.get() < hotplug.nodes());
         let id = known.ok_or(ControlError::NoSuchNode { node })?;
-        let kind = convert::zone_kind(zone);
+        let kind = zone.into();
         let (counts, marks) = (hotplug.zone_counts(id, kind), hotplug.watermarks(id, kind));
         Ok(convert::zone_use(&counts, &marks))
     }
@@ -222,16 +222,8 @@ impl Control for Runtime {
     fn policy(&self) -> Result<PolicySettings, ControlError> {
         let view = self.machine.view();
         Ok(PolicySettings {
-            auto_online_blocks: match view.auto_online {
-                None => AutoOnline::Offline,
-                Some(core::OnlineWord::Online) => AutoOnline::Online,
-                Some(core::OnlineWord::Kernel) => AutoOnline::OnlineKernel,
-                Some(core::OnlineWord::Movable) => AutoOnline::OnlineMovable,
-            },
-            online_policy: match view.policy.online {
-                core::OnlinePolicy::ContigZones => OnlinePolicy::ContigZones,
-                core::OnlinePolicy::AutoMovable => OnlinePolicy::AutoMovable,
-            },
+            auto_online_blocks: view.auto_online.into(),
+            online_policy: view.policy.online.into(),
             auto_movable_ratio: view.policy.auto_movable_ratio,
             auto_movable_numa_aware: view.policy.auto_movable_numa_aware,
             movable_node: view.policy.movable_node,
@@ -285,7 +277,7 @@ impl Control for Runtime {
         attempt: &Attempt,
     ) -> Result<OnlineReport, ControlError> {
         self.transact(Operation::Online, block, attempt, |_, txn| {
-            let word = word.map(convert::online_word);
+            let word = word.map(Into::into);
             let done = self.machine.online(BlockId::new(block), word);
             done.map(|report| convert::onlined(&report, txn))
                 .map_err(refused::online)
@@ -326,14 +318,9 @@ impl Control for Runtime {
         let mut policy = self.machine.view().policy;
         match change {
             PolicyChange::AutoOnlineBlocks(word) => {
-                hotplug.set_auto_online(word.online_word().map(convert::online_word));
+                hotplug.set_auto_online(word.online_word().map(Into::into));
             }
-            PolicyChange::OnlinePolicy(how) => {
-                policy.online = match how {
-                    OnlinePolicy::ContigZones => core::OnlinePolicy::ContigZones,
-                    OnlinePolicy::AutoMovable => core::OnlinePolicy::AutoMovable,
-                };
-            }
+            PolicyChange::OnlinePolicy(how) => policy.online = how.into(),
             PolicyChange::AutoMovableRatio(ratio) => policy.auto_movable_ratio = ratio,
             PolicyChange::AutoMovableNumaAware(aware) => policy.auto_movable_numa_aware = aware,
         }

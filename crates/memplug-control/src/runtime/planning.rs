@@ -103,6 +103,12 @@ fn candidates(
 ) -> Result<(Vec<BlockInfo>, Option<usize>), ControlError> {
     let all = runtime.blocks()?;
     let block_size = Control::machine(runtime)?.block_size.max(1);
+    if let Some(node) = request.node {
+        let known = runtime.nodes()?.iter().any(|known| known.id == node);
+        known
+            .then_some(())
+            .ok_or(ControlError::NoSuchNode { node })?;
+    }
     let here = |block: &BlockInfo| request.node.is_none_or(|node| block.nodes.contains(&node));
     let (mut chosen, wanted): (Vec<BlockInfo>, _) = match &request.what {
         PlanTarget::Size(size) => {
@@ -142,8 +148,14 @@ fn candidates(
             (found, None)
         }
     };
+    let any = !chosen.is_empty();
     chosen.retain(here);
-    Ok((chosen, wanted))
+    match request.node {
+        Some(node) if any && chosen.is_empty() && wanted.is_none() => {
+            Err(ControlError::elsewhere(node))
+        }
+        _ => Ok((chosen, wanted)),
+    }
 }
 
 fn count(number: usize) -> u64 {
@@ -249,7 +261,7 @@ fn homeless(runtime: &Runtime, plan: &BlockPlan) -> Result<u64, ControlError> {
         if left == 0 {
             return Ok(0);
         }
-        let zone = block.zone.map(convert::zone_name);
+        let zone = block.zone.map(Into::into);
         let place = zone.zip(block.nodes.first().map(|node| u32::from(node.get())));
         let is_target = place.is_some_and(|(zone, node)| zones.contains(&(node, zone)));
         if is_target && block.id.get() != plan.block {

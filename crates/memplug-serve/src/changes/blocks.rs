@@ -119,7 +119,11 @@ impl Blocks<'_> {
             }
         };
         if let Some(node) = self.node {
+            let any = !blocks.is_empty();
             blocks.retain(|block| block.nodes.contains(&node));
+            if any && blocks.is_empty() {
+                return Err(ControlError::elsewhere(node));
+            }
         }
         Ok(Some(blocks))
     }
@@ -197,13 +201,7 @@ impl Blocks<'_> {
                 false => self.running.control.online(block, word, &attempt),
             };
             match ticket.ended(done) {
-                Ok(report) => work.done.push(BlockDone {
-                    block,
-                    txn: report.txn,
-                    zone: report.zone,
-                    moved_pages: 0,
-                    took_us: report.took_us,
-                }),
+                Ok(report) => work.done.push(BlockDone::from(&report)),
                 Err(error) if self.mode == Mode::Exact => {
                     return Err(self.put_back(&error, &work.done, |done| {
                         let undo = Attempt::default();
@@ -223,6 +221,13 @@ impl Blocks<'_> {
 
     /// Offline blocks from the lowest on; more than the size, so that one may fail.
     fn lowest_offline(&self, size: u64) -> Result<Work, ControlError> {
+        if let Some(node) = self.node {
+            let known = self.running.control.nodes()?;
+            let known = known.iter().any(|known| known.id == node);
+            known
+                .then_some(())
+                .ok_or(ControlError::NoSuchNode { node })?;
+        }
         let blocks = self.running.control.blocks()?.into_iter();
         let here = |block: &BlockInfo| self.node.is_none_or(|node| block.nodes.contains(&node));
         let offline = blocks.filter(|block| block.state == BlockState::Offline && here(block));
@@ -314,13 +319,7 @@ impl Blocks<'_> {
             .progress(move |progress| json!({"block": block, "progress": progress}));
         let attempt = ticket.attempt(self.placement, Some(progress));
         let report = ticket.ended(self.running.control.offline(block, &attempt))?;
-        Ok(BlockDone {
-            block,
-            txn: report.txn,
-            zone: report.zone,
-            moved_pages: report.moved_pages,
-            took_us: report.took_us,
-        })
+        Ok(BlockDone::from(&report))
     }
 
     /// The cheapest blocks that come to the size, without those that were tried.
@@ -351,7 +350,7 @@ impl Blocks<'_> {
                 "can go",
             );
             let obstacles = plan.left_out.into_iter().flat_map(|block| block.obstacles);
-            failed.failure.obstacles = Some(obstacles.take(64).collect());
+            failed.failure.obstacles = obstacles.take(64).collect();
             return Err(failed);
         }
         let todo = plan.blocks.iter().map(|block| block.block);

@@ -13,13 +13,11 @@ use crate::parameters::read;
 use crate::service::Machine;
 use crate::watching::LOOKS;
 use blocks::Blocks;
-use memplug_control::{
-    AddSpec, Control, ControlError, GroupChoice, PolicyName, Progress, RemoveHow, TargetChoice,
-};
+use memplug_control::{Control, ControlError, PolicyName, Progress, TargetChoice};
 use memplug_interface::{
-    AddParameters, AddReply, CancelParameters, Failed, GroupWord, OfflineParameters, OfflineReply,
-    OnlineParameters, OnlineReply, PolicyReply, RemoveParameters, RemoveReply, Removed,
-    SetPolicyParameters, errors,
+    AddParameters, AddReply, CancelParameters, Failed, Mode, OfflineParameters, OfflineReply,
+    OnlineParameters, OnlineReply, PolicyReply, RemoveParameters, RemoveReply, SetPolicyParameters,
+    Target, errors,
 };
 use memplug_varlink::Exchange;
 use serde::Serialize;
@@ -129,19 +127,8 @@ pub(crate) fn add(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     let Some(parameters) = read::<AddParameters>(exchange) else {
         return;
     };
-    let group = match (parameters.group, parameters.group_id) {
-        (Some(_), Some(_)) => return exchange.invalid_parameter("group_id"),
-        (Some(GroupWord::None), None) => GroupChoice::None,
-        (Some(GroupWord::Own) | None, None) => GroupChoice::Own,
-        (None, Some(id)) => GroupChoice::Existing(id),
-    };
-    let spec = AddSpec {
-        node: parameters.node,
-        size: parameters.size,
-        at: parameters.at,
-        lowest: parameters.lowest,
-        group,
-        own_map: parameters.own_map.unwrap_or(true),
+    let Ok(spec) = parameters.spec() else {
+        return exchange.invalid_parameter("group_id");
     };
     run(machine, exchange, parameters.deadline_ms, move |running| {
         let attempt = running.ticket.attempt(TargetChoice::default(), None);
@@ -154,26 +141,57 @@ pub(crate) fn add(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     });
 }
 
+/// What every change of blocks is asked with.
+struct Asked {
+    what: Target,
+    node: Option<u32>,
+    mode: Option<Mode>,
+    placement: Option<TargetChoice>,
+    deadline_ms: Option<u64>,
+}
+
+/// Runs a change of blocks.
+fn run_blocks<T: Serialize>(
+    machine: &Machine,
+    exchange: &mut Exchange<'_>,
+    asked: &Asked,
+    change: impl FnOnce(&Blocks<'_>) -> Result<T, Box<Failed>> + Send + 'static,
+) {
+    let Ok(what) = asked.what.what() else {
+        return exchange.invalid_parameter("what");
+    };
+    let (node, mode) = (asked.node, asked.mode.unwrap_or_default());
+    let placement = asked.placement.unwrap_or_default();
+    run(machine, exchange, asked.deadline_ms, move |running| {
+        change(&Blocks {
+            running,
+            mode,
+            what,
+            node,
+            placement,
+        })
+    });
+}
+
 /// Answers `Online`.
 pub(crate) fn online(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     let Some(parameters) = read::<OnlineParameters>(exchange) else {
         return;
     };
-    let Ok(what) = parameters.what.what() else {
-        return exchange.invalid_parameter("what");
-    };
-    run(machine, exchange, parameters.deadline_ms, move |running| {
-        let blocks = Blocks {
-            running,
-            mode: parameters.mode.unwrap_or_default(),
-            what,
+    let (word, asked) = (
+        parameters.word,
+        Asked {
+            what: parameters.what,
             node: parameters.node,
-            placement: TargetChoice::default(),
-        };
-        let outcome = blocks.online(parameters.word)?;
+            mode: parameters.mode,
+            placement: None,
+            deadline_ms: parameters.deadline_ms,
+        },
+    );
+    run_blocks(machine, exchange, &asked, move |blocks| {
         Ok(OnlineReply {
-            operation: None,
-            outcome: Some(outcome),
+            outcome: Some(blocks.online(word)?),
+            ..OnlineReply::default()
         })
     });
 }
@@ -183,20 +201,16 @@ pub(crate) fn offline(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     let Some(parameters) = read::<OfflineParameters>(exchange) else {
         return;
     };
-    let Ok(what) = parameters.what.what() else {
-        return exchange.invalid_parameter("what");
+    let asked = Asked {
+        what: parameters.what,
+        node: parameters.node,
+        mode: parameters.mode,
+        placement: parameters.placement,
+        deadline_ms: parameters.deadline_ms,
     };
-    run(machine, exchange, parameters.deadline_ms, move |running| {
-        let blocks = Blocks {
-            running,
-            mode: parameters.mode.unwrap_or_default(),
-            what,
-            node: parameters.node,
-            placement: parameters.placement.unwrap_or_default(),
-        };
-        let outcome = blocks.offline()?;
+    run_blocks(machine, exchange, &asked, |blocks| {
         Ok(OfflineReply {
-            outcome: Some(outcome),
+            outcome: Some(blocks.offline()?),
             ..OfflineReply::default()
         })
     });
@@ -207,10 +221,7 @@ pub(crate) fn remove(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     let Some(parameters) = read::<RemoveParameters>(exchange) else {
         return;
     };
-    let how = match parameters.offline_first {
-        Some(true) => RemoveHow::OfflineFirst,
-        Some(false) | None => RemoveHow::OnlyIfOffline,
-    };
+    let how = parameters.how();
     run(machine, exchange, parameters.deadline_ms, move |running| {
         let progress = running.progress(|progress| json!({ "progress": progress }));
         let attempt = running
@@ -220,13 +231,7 @@ pub(crate) fn remove(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
         let removed = running.ticket.ended(removed);
         let report = removed.map_err(|error| Box::new(Failed::from(&error)))?;
         Ok(RemoveReply {
-            removed: Some(Removed {
-                txn: report.txn,
-                device: report.device,
-                blocks: report.blocks,
-                offlined: report.offlined.iter().map(|gone| gone.block).collect(),
-                took_us: report.took_us,
-            }),
+            removed: Some(report.into()),
             ..RemoveReply::default()
         })
     });

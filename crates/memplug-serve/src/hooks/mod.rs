@@ -15,7 +15,7 @@ mod program;
 mod run;
 
 use crate::audit::{Audit, Fate};
-use crate::operations::Operations;
+use crate::operations::{self, Operations};
 use crate::settings::HookSettings;
 use crate::subscribers::default_answer;
 use memplug_control::{Answer, Control, ControlError, Guard, Notice, SubscriberSpec};
@@ -144,7 +144,11 @@ fn call(program: &Program, notice: &Notice, audit: &Audit, operations: &Operatio
     let answer = match ended {
         Ended::Consent => Answer::Ok,
         Ended::Refusal(reason) => Answer::refuse(reason),
-        Ended::OutOfTime => {
+        Ended::Overdue if operations::ends_by_itself(notice.event, true) => {
+            note(Fate::Silent);
+            Answer::Done
+        }
+        Ended::OutOfTime | Ended::Overdue => {
             tracing::warn!(name = program.name, "hook ran out of time");
             note(Fate::Silent);
             default_answer(program.default, "it ran out of time, which counts as no")

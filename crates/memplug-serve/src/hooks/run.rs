@@ -34,6 +34,8 @@ pub(super) enum Ended {
     Consent,
     Refusal(String),
     OutOfTime,
+    /// The operation was to end, so nobody waited for it.
+    Overdue,
     Failed(String),
 }
 
@@ -169,8 +171,12 @@ pub(super) fn run(program: &Program, notice: &Notice, overdue: &dyn Fn() -> bool
         }
     };
     if !wait(fd.as_fd(), until, overdue) {
+        let overdue = overdue();
         end(&mut child, pid, &fd);
-        return Ended::OutOfTime;
+        return match overdue {
+            true => Ended::Overdue,
+            false => Ended::OutOfTime,
+        };
     }
     match child.wait() {
         Ok(status) => ended(status, &text),

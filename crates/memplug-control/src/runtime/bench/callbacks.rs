@@ -5,7 +5,6 @@
 //! kernel. A page that a callback keeps is one nobody can move: unmovable in a kernel zone, and
 //! one whose owner never moves it in Movable.
 
-use super::super::convert;
 use crate::lists::{number_list, zone_words};
 use crate::numbers::unsigned_of;
 use crate::runtime::planning::known_node;
@@ -295,7 +294,7 @@ impl Callback {
     /// A page of the block that came, which nobody can move.
     fn take_one(&self, notice: &Notice<'_>) -> Option<Pfn> {
         let held = self.search(notice, MigrateType::Movable, TRIES);
-        if held.is_none() || convert::zone_name(notice.zone) == ZoneName::Movable {
+        if held.is_none() || ZoneName::from(notice.zone) == ZoneName::Movable {
             return held;
         }
         free(self.machine.hotplug(), &self.owner, held);
@@ -340,10 +339,10 @@ impl Callback {
 /// What the files say at this moment.
 fn peek(hotplug: &Hotplug, notice: &Notice<'_>) -> String {
     let id = hotplug.geometry().block_of(notice.notify.start_pfn);
-    let state = hotplug.block(id).map(|block| convert::state(block.state()));
-    let state = state.map_or("E-2", |state| state.word());
+    let state = hotplug.block(id);
+    let state = state.map_or("E-2", |block| block.state().word());
     let zones = hotplug.valid_zones(id).unwrap_or_default();
-    let zones: Vec<ZoneName> = zones.into_iter().map(convert::zone_name).collect();
+    let zones: Vec<ZoneName> = zones.into_iter().map(Into::into).collect();
     let nodes = hotplug.view().nodes;
     let with_memory = nodes.iter().filter(|node| node.has_memory);
     let with_memory: Vec<u32> = with_memory.map(|node| u32::from(node.id.get())).collect();

@@ -51,10 +51,7 @@ impl Bench {
         let first = record.clone();
         let system = SystemMemory::new(runtime.machine())?;
         let called = move |notice: &memplug::Notice<'_>| {
-            first.begin(
-                convert::event(notice.event),
-                &convert::notify(notice.notify),
-            );
+            first.begin(notice.event.into(), &convert::notify(notice.notify));
             system.came(notice);
             memplug::Answer::Done
         };
