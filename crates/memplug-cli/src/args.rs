@@ -59,6 +59,7 @@ pub(crate) enum Command {
     /// Removes a device
     Remove(RemoveArgs),
     /// Says what an offline would meet, and changes nothing
+    #[command(arg_required_else_help = false)]
     Plan(PlanArgs),
     /// Says whose pages are in a block, and what keeps it from going
     Why(WhyArgs),

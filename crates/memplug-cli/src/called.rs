@@ -6,8 +6,8 @@
 
 use crate::exit::{self, Status};
 use crate::verb_args::{ChmemArgs, LsArgs};
-use crate::{chmem, ls};
-use clap::{Args, Command};
+use crate::{chmem, ls, remote};
+use clap::{Args, Command, CommandFactory};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,14 +21,20 @@ fn lsmem(typed: &[OsString]) -> ExitCode {
     let failed = ExitCode::from(Status::Failed.code());
     let args: LsArgs = match parsed("lsmem", typed) {
         Ok(args) => args,
-        Err(error) if !error.use_stderr() => return exit::not_understood(&error),
+        Err(error) if !error.use_stderr() => return exit::not_understood(&error, "lsmem"),
         Err(error) => {
             exit::complain_as("lsmem", &exit::cause(&error.to_string(), "lsmem"));
             return failed;
         }
     };
     match ls::run(&args) {
-        Ok(status) => ExitCode::from(status.code()),
+        Ok(status) => match remote::unprinted() {
+            None => ExitCode::from(status.code()),
+            Some(line) => {
+                exit::complain_as("lsmem", &line);
+                failed
+            }
+        },
         Err(trouble) => {
             exit::complain_as("lsmem", &trouble.to_string());
             failed
@@ -39,9 +45,22 @@ fn lsmem(typed: &[OsString]) -> ExitCode {
 fn chmem(typed: &[OsString]) -> ExitCode {
     match parsed::<ChmemArgs>("chmem", typed) {
         Ok(args) => chmem::run(&args),
-        Err(error) if !error.use_stderr() => exit::not_understood(&error),
+        Err(error) if !error.use_stderr() => exit::not_understood(&error, "chmem"),
         Err(_) => chmem::bad_usage("bad usage"),
     }
+}
+
+/// The command with the verbs that were typed, `memplug plan offline`: whose help is of use.
+pub(crate) fn of_verb(typed: &[OsString]) -> String {
+    let (root, mut name) = (crate::args::Cli::command(), "memplug".to_owned());
+    let mut command = &root;
+    for word in typed.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(verb) = command.find_subcommand(word) {
+            name = format!("{name} {word}");
+            command = verb;
+        }
+    }
+    name
 }
 
 /// Whether these arguments are for chmem as a verb: its errors are chmem's, too.

@@ -356,7 +356,13 @@ pub(crate) fn run(args: &ChmemArgs) -> ExitCode {
             FAILED
         }
     };
-    ExitCode::from(status)
+    match crate::remote::unprinted() {
+        Some(line) if status == 0 => {
+            warn(&line);
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::from(status),
+    }
 }
 
 /// Ends with chmem's words for a command line that cannot be.

@@ -58,7 +58,7 @@ pub(crate) fn tell<E: Error>(result: Result<Status, E>) -> ExitCode {
 }
 
 /// Ends a command line that cannot be understood, or that asks for help.
-pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
+pub(crate) fn not_understood(error: &clap::Error, program: &str) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Nobody is left to tell if this cannot be printed.
@@ -70,7 +70,7 @@ pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
             ExitCode::from(Status::BadInput.code())
         }
         _ => {
-            complain(&cause(&error.to_string(), "memplug"));
+            complain(&cause(&error.to_string(), program));
             ExitCode::from(Status::BadInput.code())
         }
     }

@@ -70,10 +70,10 @@ pub fn main() -> ExitCode {
         return code;
     }
     let is_chmem = called::is_chmem(&typed);
-    let cli = match args::Cli::try_parse_from(typed) {
+    let cli = match args::Cli::try_parse_from(&typed) {
         Ok(cli) => cli,
         Err(error) if is_chmem && error.use_stderr() => return chmem::bad_usage("bad usage"),
-        Err(error) => return exit::not_understood(&error),
+        Err(error) => return exit::not_understood(&error, &called::of_verb(&typed)),
     };
     let asks_no_machine = matches!(
         cli.command,

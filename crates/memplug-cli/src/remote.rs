@@ -11,8 +11,8 @@ use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 /// Why a verb did not do its part. The status it ends with follows from that.
@@ -39,10 +39,28 @@ pub(crate) fn connect(at: &SocketArg) -> Result<Client, Trouble> {
     Ok(Client::connect(&socket(at))?)
 }
 
-/// Prints to standard output. Nobody is left to tell if it is closed.
+/// Why something could not be printed though its reader is there, if so.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
+
+/// Prints to standard output. A reader that has heard enough is no failure; a full disk is told of
+/// at the end.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = printed
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // The first one is told.
+        let _ = UNPRINTED.set(error.to_string());
+    }
+}
+
+/// What could not be printed, as one line.
+pub(crate) fn unprinted() -> Option<String> {
+    let error = UNPRINTED.get()?;
+    Some(format!(
+        "standard output: {error}; what was asked for is done, print it where there is room"
+    ))
 }
 
 /// Prints a document as JSON.
@@ -128,6 +146,13 @@ pub(crate) fn tell(result: Result<Status, Trouble>) -> ExitCode {
         complain(&trouble.line());
         trouble.status()
     });
+    let status = match unprinted() {
+        Some(line) if status == Status::Passed => {
+            complain(&line);
+            Status::Failed
+        }
+        _ => status,
+    };
     ExitCode::from(status.code())
 }
 

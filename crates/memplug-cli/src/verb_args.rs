@@ -19,6 +19,16 @@ pub(crate) struct SocketArg {
     pub(crate) socket: Option<PathBuf>,
 }
 
+/// How an answer is shown, and whose.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Print it as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketArg,
+}
+
 /// Memory blocks, as lsmem prints them.
 #[derive(Debug, Args)]
 #[command(display_name = "lsmem", version = VERSION, after_help = "\
@@ -106,8 +116,6 @@ pub(crate) struct AddArgs {
     pub(crate) no_group: bool,
     #[command(flatten)]
     pub(crate) how: ChangeArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArg,
 }
 
 /// How a change is made and told.
@@ -116,9 +124,8 @@ pub(crate) struct ChangeArgs {
     /// Give up after this time, waiting for other operations included
     #[arg(long, value_name = "TIME", value_parser = crate::args::duration)]
     pub(crate) deadline: Option<Duration>,
-    /// Print what it came to as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
 }
 
 /// Which blocks.
@@ -137,6 +144,16 @@ pub(crate) struct WhichArgs {
     /// All blocks of a device
     #[arg(long, value_name = "N")]
     pub(crate) device: Option<u32>,
+}
+
+/// Which blocks are to go, and where their pages.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GoArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
+    /// Where their pages go
+    #[arg(long, value_name = "WHERE", value_enum)]
+    pub(crate) placement: Option<Placement>,
 }
 
 /// All or some.
@@ -170,8 +187,6 @@ pub(crate) struct OnlineArgs {
     pub(crate) mode: ModeArgs,
     #[command(flatten)]
     pub(crate) how: ChangeArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArg,
 }
 
 /// Where pages of a block that goes are put.
@@ -197,10 +212,7 @@ Examples:
   memplug offline --size 2G --dry-run")]
 pub(crate) struct OfflineArgs {
     #[command(flatten)]
-    pub(crate) which: WhichArgs,
-    /// Where their pages go
-    #[arg(long, value_name = "WHERE", value_enum)]
-    pub(crate) placement: Option<Placement>,
+    pub(crate) go: GoArgs,
     /// Only say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -208,8 +220,6 @@ pub(crate) struct OfflineArgs {
     pub(crate) mode: ModeArgs,
     #[command(flatten)]
     pub(crate) how: ChangeArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArg,
 }
 
 /// Removes a device.
@@ -227,8 +237,6 @@ pub(crate) struct RemoveArgs {
     pub(crate) offline_first: bool,
     #[command(flatten)]
     pub(crate) how: ChangeArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArg,
 }
 
 /// Says what a change would meet, and changes nothing.
@@ -255,18 +263,12 @@ Examples:
   memplug plan offline 32-40 --json")]
 pub(crate) struct PlanOfflineArgs {
     #[command(flatten)]
-    pub(crate) which: WhichArgs,
-    /// Where pages would go
-    #[arg(long, value_name = "WHERE", value_enum)]
-    pub(crate) placement: Option<Placement>,
-    /// Print the plan as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) go: GoArgs,
     /// List every block that was left out, those that can never go too
     #[arg(short, long)]
     pub(crate) verbose: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArg,
+    pub(crate) show: ShowArgs,
 }
 
 /// Says whose pages are in a block, and what keeps it from going.
@@ -277,11 +279,8 @@ pub(crate) struct WhyArgs {
     /// The block: 33 or memory33
     #[arg(value_name = "BLOCK", value_parser = block)]
     pub(crate) block: u64,
-    /// Print it as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArg,
+    pub(crate) show: ShowArgs,
 }
 
 /// Prints everything that happens, until Ctrl-C.
@@ -315,11 +314,8 @@ pub(crate) struct PolicyArgs {
     /// A setting to show, or to change with =VALUE
     #[arg(value_name = "NAME[=VALUE]")]
     pub(crate) settings: Vec<String>,
-    /// Print all settings as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArg,
+    pub(crate) show: ShowArgs,
 }
 
 /// Lists who is told first, in the order of calling.
@@ -335,11 +331,8 @@ pub(crate) struct NotifiersArgs {
     /// Print the latest refusals instead, oldest first
     #[arg(long, conflicts_with = "audit")]
     pub(crate) refusals: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArg,
+    pub(crate) show: ShowArgs,
 }
 
 /// Shows the machine as a whole: backing, nodes, zones, watermarks, what the system holds for it.
@@ -347,11 +340,8 @@ pub(crate) struct NotifiersArgs {
 #[command(after_help = "\
 Example: memplug status --json | jq .bytes_held")]
 pub(crate) struct StatusArgs {
-    /// Print it as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArg,
+    pub(crate) show: ShowArgs,
 }
 
 /// Sets a size or range of memory online or offline, as chmem does.

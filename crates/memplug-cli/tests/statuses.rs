@@ -51,6 +51,15 @@ const CANNOT_BE: &[&[&str]] = &[
     &["offline", "--node", "9"],
     &["offline", "--device", "9"],
     &["offline", "33", "--size", "1G"],
+    &["online", "33", "--node", "0"],
+    &["offline", "33-35", "--node", "0"],
+    &["offline", "--device", "0", "--node", "0"],
+    &["online", "--size", "1G", "--node", "9"],
+    &["offline", "--size", "1G", "--node", "9"],
+    &["plan", "offline", "--size", "1G", "--node", "9"],
+    &["plan", "offline", "33", "--node", "0"],
+    &["add", "--size", "0"],
+    &["policy", "movable_node=Y"],
     &["offline", "33", "--deadline", "soon"],
     &["offline", "33", "--exact", "--best-effort"],
     &["add", "--size", "100M"],
@@ -148,6 +157,54 @@ fn messages_say_what_was_typed() {
         64,
         "128M online, 1920M missing; ask for less, or add memory",
     );
+}
+
+#[test]
+fn the_help_that_is_named_is_that_of_the_verb() {
+    let machine = Machine::new();
+    for (words, help) in [
+        (&["watch", "--count", "0"][..], "see memplug watch --help\n"),
+        (&["plan"], "see memplug plan --help\n"),
+        (
+            &["plan", "offline", "--bogus"],
+            "see memplug plan offline --help\n",
+        ),
+        (&["--socket", "x", "why"], "see memplug why --help\n"),
+        (&["nonsense"], "see memplug --help\n"),
+    ] {
+        let err = text(&machine.run(words).stderr);
+        assert!(err.ends_with(help), "{words:?}: {err}");
+    }
+    let shown = machine.expect(0, &["policy", "movable_node", "auto_movable_ratio"]);
+    assert_eq!(shown, "movable_node=N\nauto_movable_ratio=301\n");
+    let why = machine.expect(0, &["why", "0"]);
+    assert_eq!(why.matches("can never go").count(), 1, "{why}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_told_and_a_reader_that_left_is_not() {
+    let machine = Machine::new();
+    let to = |file: &str, words: &[&str]| {
+        let out = fs::OpenOptions::new().write(true).open(file);
+        let mut command = machine.command(words);
+        command.stdout(out.expect("a file"));
+        command.output().expect("run")
+    };
+    for words in [
+        &["ls"][..],
+        &["status", "--json"],
+        &["chmem", "-d", "-v", "-b", "33"],
+    ] {
+        let output = to("/dev/full", words);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {err}");
+        assert!(err.contains("standard output: No space left"), "{err}");
+        assert_eq!(to("/dev/null", &["ls"]).status.code(), Some(0));
+    }
+    let mut child = machine.command(&["ls", "-a"]);
+    let mut child = child.stdout(Stdio::piped()).spawn().expect("started");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ended").code(), Some(0), "nobody reads");
 }
 
 #[test]

@@ -5,14 +5,12 @@
 
 use super::bar::Bar;
 use super::plan;
-use super::which::{placement, target};
+use super::which::{placement, some, target};
 use crate::exit::{Status, complain};
 use crate::remote::{
     Interruptible, Trouble, connect, numbers, print, print_json, status_of_failure,
 };
-use crate::verb_args::{
-    AddArgs, ChangeArgs, ModeArgs, OfflineArgs, OnlineArgs, RemoveArgs, SocketArg,
-};
+use crate::verb_args::{AddArgs, ChangeArgs, ModeArgs, OfflineArgs, OnlineArgs, RemoveArgs};
 use memplug_client::{
     AddParameters, Client, ClientError, Mode, OfflineParameters, OnlineParameters, Outcome,
     PlanParameters, RemoveParameters, Step,
@@ -40,18 +38,17 @@ fn mode(args: &ModeArgs) -> Option<Mode> {
 /// if one was asked for.
 fn change<T: Serialize>(
     client: &mut Client,
-    at: &SocketArg,
     how: &ChangeArgs,
     call: impl FnOnce(&mut Client, &mut dyn FnMut(Step)) -> Result<T, ClientError>,
 ) -> Result<T, Trouble> {
-    let interruptible = Interruptible::listen(at)?;
-    let bar = Bar::new(how.json);
+    let interruptible = Interruptible::listen(&how.show.socket)?;
+    let bar = Bar::new(how.show.json);
     let done = call(client, &mut |step| {
         interruptible.note(&step);
         bar.show(&step);
     });
     drop(bar);
-    if let (Err(ClientError::Failed(failed)), true) = (&done, how.json) {
+    if let (Err(ClientError::Failed(failed)), true) = (&done, how.show.json) {
         print_json(&json!({ "error": failed }));
     }
     Ok(done?)
@@ -63,7 +60,8 @@ fn ms(us: u64) -> String {
 
 /// Runs `memplug add`.
 pub(crate) fn add(args: &AddArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
+    some(args.size)?;
+    let mut client = connect(&args.how.show.socket)?;
     let parameters = AddParameters {
         node: args.node,
         size: args.size.get(),
@@ -72,10 +70,10 @@ pub(crate) fn add(args: &AddArgs) -> Result<Status, Trouble> {
         deadline_ms: deadline_ms(&args.how),
         ..AddParameters::default()
     };
-    let report = change(&mut client, &args.socket, &args.how, |client, tell| {
+    let report = change(&mut client, &args.how, |client, tell| {
         client.add_telling(&parameters, tell)
     })?;
-    if args.how.json {
+    if args.how.show.json {
         print_json(&report);
         return Ok(Status::Passed);
     }
@@ -108,7 +106,7 @@ fn span(blocks: &[u64]) -> String {
 /// Tells what a change of blocks came to.
 fn tell(outcome: &Outcome, how: &ChangeArgs, state: &str) -> Status {
     let partly = !outcome.failures.is_empty() || outcome.missing_bytes > 0;
-    if how.json {
+    if how.show.json {
         print_json(outcome);
     } else {
         for done in &outcome.done {
@@ -117,6 +115,9 @@ fn tell(outcome: &Outcome, how: &ChangeArgs, state: &str) -> Status {
                 0 => format!("memory{block} {state}: {zone}, {took}\n"),
                 moved => format!("memory{block} {state}: {zone}, {moved} pages moved, {took}\n"),
             });
+        }
+        if outcome.done.is_empty() && outcome.skipped.is_empty() && !partly {
+            print("no block there; nothing to do\n");
         }
         if !outcome.skipped.is_empty() {
             print(&format!("{state} already: {}\n", numbers(&outcome.skipped)));
@@ -145,7 +146,7 @@ fn tell(outcome: &Outcome, how: &ChangeArgs, state: &str) -> Status {
 
 /// Runs `memplug online`.
 pub(crate) fn online(args: &OnlineArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
+    let mut client = connect(&args.how.show.socket)?;
     let (what, node) = target(&args.which, &mut client)?;
     let parameters = OnlineParameters {
         what,
@@ -158,7 +159,7 @@ pub(crate) fn online(args: &OnlineArgs) -> Result<Status, Trouble> {
         mode: mode(&args.mode),
         deadline_ms: deadline_ms(&args.how),
     };
-    let outcome = change(&mut client, &args.socket, &args.how, |client, tell| {
+    let outcome = change(&mut client, &args.how, |client, tell| {
         client.online_telling(&parameters, tell)
     })?;
     Ok(tell(&outcome, &args.how, "online"))
@@ -166,16 +167,16 @@ pub(crate) fn online(args: &OnlineArgs) -> Result<Status, Trouble> {
 
 /// Runs `memplug offline`.
 pub(crate) fn offline(args: &OfflineArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
-    let (what, node) = target(&args.which, &mut client)?;
-    let placement = placement(args.placement);
+    let mut client = connect(&args.how.show.socket)?;
+    let (what, node) = target(&args.go.which, &mut client)?;
+    let placement = placement(args.go.placement);
     if args.dry_run {
         let parameters = PlanParameters {
             what,
             node,
             placement,
         };
-        return plan::show(&mut client, &parameters, args.how.json, false);
+        return plan::show(&mut client, &parameters, args.how.show.json, false);
     }
     let parameters = OfflineParameters {
         what,
@@ -184,7 +185,7 @@ pub(crate) fn offline(args: &OfflineArgs) -> Result<Status, Trouble> {
         mode: mode(&args.mode),
         deadline_ms: deadline_ms(&args.how),
     };
-    let outcome = change(&mut client, &args.socket, &args.how, |client, tell| {
+    let outcome = change(&mut client, &args.how, |client, tell| {
         client.offline_telling(&parameters, tell)
     })?;
     Ok(tell(&outcome, &args.how, "offline"))
@@ -192,16 +193,16 @@ pub(crate) fn offline(args: &OfflineArgs) -> Result<Status, Trouble> {
 
 /// Runs `memplug remove`.
 pub(crate) fn remove(args: &RemoveArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
+    let mut client = connect(&args.how.show.socket)?;
     let parameters = RemoveParameters {
         device: args.device,
         offline_first: Some(args.offline_first),
         deadline_ms: deadline_ms(&args.how),
     };
-    let removed = change(&mut client, &args.socket, &args.how, |client, tell| {
+    let removed = change(&mut client, &args.how, |client, tell| {
         client.remove_telling(&parameters, tell)
     })?;
-    if args.how.json {
+    if args.how.show.json {
         print_json(&removed);
     } else {
         let (device, blocks) = (removed.device, span(&removed.blocks));

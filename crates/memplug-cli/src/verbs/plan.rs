@@ -18,14 +18,14 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Status, Trouble> {
 }
 
 fn offline(args: &PlanOfflineArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
-    let (what, node) = target(&args.which, &mut client)?;
+    let mut client = connect(&args.show.socket)?;
+    let (what, node) = target(&args.go.which, &mut client)?;
     let parameters = PlanParameters {
         what,
         node,
-        placement: placement(args.placement),
+        placement: placement(args.go.placement),
     };
-    show(&mut client, &parameters, args.json, args.verbose)
+    show(&mut client, &parameters, args.show.json, args.verbose)
 }
 
 /// Shows a plan; the status says whether it would work.
@@ -134,13 +134,15 @@ fn text(plan: &OfflinePlan, verbose: bool) -> String {
 
 /// Runs `memplug why`.
 pub(crate) fn why(args: &WhyArgs) -> Result<Status, Trouble> {
-    let why = connect(&args.socket)?.why(args.block)?;
-    if args.json {
+    let why = connect(&args.show.socket)?.why(args.block)?;
+    if args.show.json {
         print_json(&why);
         return Ok(Status::Passed);
     }
     let mut text = format!("{}\n", why.summary);
-    if let Some(plan) = &why.plan {
+    // What the summary says by itself is not said again.
+    let plan = why.plan.as_ref().filter(|plan| plan.obstacles.len() > 1);
+    if let Some(plan) = plan {
         obstacles(&mut text, plan);
     }
     for owner in &why.owners {

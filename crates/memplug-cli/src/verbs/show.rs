@@ -16,7 +16,23 @@ fn settings(policy: &PolicySettings, names: &[PolicyName]) -> String {
 }
 
 fn name_of(text: &str) -> Result<PolicyName, Trouble> {
+    if FIXED.contains(&text) {
+        return Err(Trouble::Usage(format!(
+            "{text} is fixed while a machine is served; set it in its machine file"
+        )));
+    }
     PolicyName::of(text).map_err(|error| Trouble::Usage(error.to_string()))
+}
+
+/// Settings that are there from the start, and stay.
+const FIXED: [&str; 2] = ["movable_node", "memmap_on_memory"];
+
+fn fixed(policy: &PolicySettings, name: &str) -> String {
+    let is = match name {
+        "movable_node" => policy.movable_node,
+        _ => policy.memmap_on_memory,
+    };
+    format!("{name}={}\n", if is { "Y" } else { "N" })
 }
 
 /// Runs `memplug policy`. Every setting is looked at before the first is changed.
@@ -25,7 +41,8 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Status, Trouble> {
     let mut changes = Vec::new();
     for setting in &args.settings {
         match setting.split_once('=') {
-            None => shown.push(name_of(setting)?),
+            None if FIXED.contains(&setting.as_str()) => shown.push(Err(setting.as_str())),
+            None => shown.push(Ok(name_of(setting)?)),
             Some((name, value)) => {
                 let name = name_of(name)?;
                 let parsed = PolicyChange::parse(name, value.as_bytes());
@@ -34,22 +51,22 @@ pub(crate) fn policy(args: &PolicyArgs) -> Result<Status, Trouble> {
             }
         }
     }
-    let mut client = connect(&args.socket)?;
+    let mut client = connect(&args.show.socket)?;
     for (name, value) in &changes {
         client.set_policy(name.name(), value)?;
     }
     let policy = client.policy()?;
-    if args.json {
+    if args.show.json {
         print_json(&policy);
     } else if args.settings.is_empty() {
-        let fixed = |name: &str, is: bool| format!("{name}={}\n", if is { "Y" } else { "N" });
-        print(
-            &(settings(&policy, &PolicyName::ALL)
-                + &fixed("movable_node", policy.movable_node)
-                + &fixed("memmap_on_memory", policy.memmap_on_memory)),
-        );
+        let fixed: String = FIXED.iter().map(|name| fixed(&policy, name)).collect();
+        print(&(settings(&policy, &PolicyName::ALL) + &fixed));
     } else {
-        print(&settings(&policy, &shown));
+        let lines = shown.iter().map(|one| match one {
+            Ok(name) => settings(&policy, &[*name]),
+            Err(name) => fixed(&policy, name),
+        });
+        print(&lines.collect::<String>());
     }
     Ok(Status::Passed)
 }
@@ -124,10 +141,10 @@ fn record(record: &AuditRecord) -> Vec<String> {
 
 /// Runs `memplug notifiers`.
 pub(crate) fn notifiers(args: &NotifiersArgs) -> Result<Status, Trouble> {
-    let mut client = connect(&args.socket)?;
+    let mut client = connect(&args.show.socket)?;
     if args.audit || args.refusals {
         let records = client.audit(args.refusals)?;
-        if args.json {
+        if args.show.json {
             print_json(&records);
             return Ok(Status::Passed);
         }
@@ -139,7 +156,7 @@ pub(crate) fn notifiers(args: &NotifiersArgs) -> Result<Status, Trouble> {
         return Ok(Status::Passed);
     }
     let all = client.notifiers()?;
-    if args.json {
+    if args.show.json {
         print_json(&all);
         return Ok(Status::Passed);
     }
@@ -160,8 +177,8 @@ pub(crate) fn notifiers(args: &NotifiersArgs) -> Result<Status, Trouble> {
 
 /// Runs `memplug status`.
 pub(crate) fn status(args: &StatusArgs) -> Result<Status, Trouble> {
-    let status = connect(&args.socket)?.status()?;
-    if args.json {
+    let status = connect(&args.show.socket)?.status()?;
+    if args.show.json {
         print_json(&status);
         return Ok(Status::Passed);
     }

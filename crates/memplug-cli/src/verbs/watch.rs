@@ -96,9 +96,14 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Status, Trouble> {
             .unwrap_or_default(),
             false => line(&event),
         };
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Ok(()) => {}
             // Whoever read has heard enough.
-            break;
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(error) => {
+                let line = format!("standard output: {error}; give one that can be written");
+                return Err(Trouble::Here(line));
+            }
         }
         left -= 1;
         if left == 0 {

@@ -8,10 +8,22 @@ use crate::verb_args::{Placement, WhichArgs};
 use memplug_client::{Client, Target};
 use memplug_control::TargetChoice;
 use memplug_interface::ListBlocksParameters;
+use memplug_units::Bytes;
 use std::collections::BTreeSet;
 
 /// Longest list of blocks that is sent as it was typed.
 const TYPED: u64 = 1 << 16;
+
+/// A size of nothing is a slip.
+pub(super) fn some(size: Bytes) -> Result<(), Trouble> {
+    match size {
+        Bytes::ZERO => {
+            let cause = "a size of 0 is nothing to do; write one like 1G";
+            Err(Trouble::Usage(cause.into()))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What is meant, and the node it is limited to.
 pub(super) fn target(
@@ -23,10 +35,7 @@ pub(super) fn target(
         return Ok((Target::blocks(blocks(args, client)?), args.node));
     }
     if let Some(size) = args.size {
-        if size.get() == 0 {
-            let cause = "a size of 0 is nothing to do; write one like 1G";
-            return Err(Trouble::Usage(cause.into()));
-        }
+        some(size)?;
         return Ok((Target::size(size.get()), args.node));
     }
     let device = args.device;
