@@ -73,10 +73,10 @@ pub struct Obstacle {
     pub start_pfn: u64,
     /// Frames.
     pub nr_pages: u64,
-    /// Whose they are: an owner of pages, or the subscriber that refused.
+    /// Whose they are: an owner of pages, or the subscriber that refused or had not answered.
     pub owner: String,
     /// Why, as one stable word: `reserved`, `unmovable`, `reclaimable`, `not_released`,
-    /// `pinned`, `busy`, `no_room`, `not_reached`, `isolated`, `refused`.
+    /// `pinned`, `busy`, `no_room`, `not_reached`, `isolated`, `refused`, `no_answer`.
     pub kind: String,
     /// Why, in words.
     pub reason: String,
@@ -85,10 +85,9 @@ pub struct Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.nr_pages == 1 { "" } else { "s" };
-        let held = if self.kind == "refused" {
-            "kept"
-        } else {
-            "held"
+        let held = match self.kind.as_str() {
+            "refused" | "no_answer" => "kept",
+            _ => "held",
         };
         write!(
             f,

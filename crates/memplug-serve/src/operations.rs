@@ -3,7 +3,9 @@
 //!
 //! An operation may be several transactions, one after the other, under one deadline.
 
-use memplug_control::{Attempt, CancelHandle, ControlError, MemoryEvent, Progress, TargetChoice};
+use memplug_control::{
+    Attempt, CancelHandle, ControlError, MemoryEvent, Notice, Obstacle, Progress, TargetChoice,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ pub(crate) struct Operation {
     until: Option<Instant>,
     /// It was cancelled since its deadline had passed.
     expired: AtomicBool,
+    /// Who was waited for when it was to end.
+    waited_for: Mutex<Option<Obstacle>>,
 }
 
 impl Operation {
@@ -28,6 +32,11 @@ impl Operation {
     }
     pub(crate) fn cancel(&self) {
         self.cancel.cancel();
+    }
+    fn waiting(&self) -> MutexGuard<'_, Option<Obstacle>> {
+        self.waited_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
@@ -89,6 +98,7 @@ impl Operations {
             begun: Arc::default(),
             until: deadline.and_then(|after| Instant::now().checked_add(after)),
             expired: AtomicBool::new(false),
+            waited_for: Mutex::default(),
         });
         list.all.insert(operation.id, operation.clone());
         drop(list);
@@ -118,6 +128,24 @@ impl Operations {
 
     pub(crate) fn count(&self) -> usize {
         self.list().all.len()
+    }
+
+    /// Notes who had not answered when the transaction under way was to end. The first counts:
+    /// nobody is waited for after it.
+    pub(crate) fn waited_for(&self, name: &str, notice: &Notice) {
+        let begun = |one: &&Arc<Operation>| one.begun.load(Ordering::Acquire);
+        let current = self.list().all.values().find(begun).cloned();
+        if let Some(operation) = current {
+            let mut first = operation.waiting();
+            first.get_or_insert_with(|| Obstacle {
+                block: notice.block,
+                start_pfn: notice.notify.start_pfn,
+                nr_pages: notice.notify.nr_pages,
+                owner: name.into(),
+                kind: "no_answer".into(),
+                reason: "it had not answered".into(),
+            });
+        }
     }
 
     /// Whether the transaction under way should end: nobody is waited for any longer then.
@@ -150,15 +178,21 @@ impl Ticket {
     /// The transaction is over. What was cancelled for being late says so.
     pub(crate) fn ended<T>(&self, result: Result<T, ControlError>) -> Result<T, ControlError> {
         self.operation.begun.store(false, Ordering::Release);
-        result.map_err(
-            |error| match (self.operation.expired.load(Ordering::Acquire), error) {
+        let waited_for = self.operation.waiting().take();
+        result.map_err(|mut error| {
+            if let ControlError::Cancelled { obstacles, .. }
+            | ControlError::Deadline { obstacles, .. } = &mut error
+            {
+                obstacles.extend(waited_for);
+            }
+            match (self.operation.expired.load(Ordering::Acquire), error) {
                 (true, ControlError::Cancelled { block, obstacles }) => {
                     ControlError::Deadline { block, obstacles }
                 }
                 (true, ControlError::WaitCancelled) => ControlError::WaitTooLong,
                 (_, error) => error,
-            },
-        )
+            }
+        })
     }
 }
 

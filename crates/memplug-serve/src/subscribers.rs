@@ -10,7 +10,7 @@ use crate::operations::{self, Operations};
 use crate::parameters::read;
 use crate::service::{Machine, answer as answer_with, failed};
 use crate::watching::LOOKS;
-use memplug_control::{Answer, ControlError, MemoryEvent, Notice as Told, SubscriberSpec};
+use memplug_control::{Answer, ControlError, Notice as Told, SubscriberSpec};
 use memplug_interface::{
     AnswerParameters, AnswerWord, Notice, Notifier, NotifiersReply, Sort, SubscribeParameters,
     SubscribeReply, errors,
@@ -101,7 +101,7 @@ impl Subscriber {
             answer_within_ms: refusable.then_some(within),
         });
         if refusable && sent {
-            return self.wait(told.event, audit, operations);
+            return self.wait(told, audit, operations);
         }
         if !sent {
             audit.note(&self.name, self.priority, Fate::Died);
@@ -109,7 +109,7 @@ impl Subscriber {
         Answer::Done
     }
 
-    fn wait(&self, event: MemoryEvent, audit: &Audit, operations: &Operations) -> Answer {
+    fn wait(&self, told: &Told, audit: &Audit, operations: &Operations) -> Answer {
         let until = Instant::now() + self.limit;
         let mut state = self.state();
         loop {
@@ -127,10 +127,12 @@ impl Subscriber {
             if left.is_zero() || overdue {
                 state.waiting = None;
                 audit.note(&self.name, self.priority, Fate::Silent);
-                return match operations::ends_by_itself(event, overdue) {
-                    true => Answer::Done,
-                    false => self.default.clone(),
-                };
+                if !operations::ends_by_itself(told.event, overdue) {
+                    return self.default.clone();
+                }
+                drop(state);
+                operations.waited_for(&self.name, told);
+                return Answer::Done;
             }
             let waited = self.changed.wait_timeout(state, left.min(SLICE));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -127,8 +127,16 @@ fn a_deadline_ends_a_hook_and_is_no_refusal() {
     };
     let late = stage.client().offline_telling(&parameters, |_| {});
     let late = late.expect_err("late");
-    let kind = late.failed().map(|failed| failed.failure.kind.as_str());
-    assert_eq!(kind, Some("deadline"), "{late}");
+    let failure = &late.failed().expect("by the machine").failure;
+    assert_eq!(failure.kind, "deadline");
+    let (who, why) = (&failure.obstacles[0].owner, &failure.obstacles[0].kind);
+    assert_eq!((who.as_str(), why.as_str()), ("hook:a", "no_answer"));
+    assert!(
+        failure
+            .message
+            .contains("kept by hook:a (it had not answered)"),
+        "{late}"
+    );
     assert_eq!(stage.states()[1], (33, "online"), "undone");
 }
 

@@ -139,6 +139,7 @@ fn late_or_cancelled(default: &str) {
         (name.as_str(), &said["kind"]),
         ("Failed", &json!("deadline"))
     );
+    assert_eq!(said["obstacles"][0]["owner"], "mute", "{said}");
 
     let path = stage.socket.clone();
     let mut replies = raw

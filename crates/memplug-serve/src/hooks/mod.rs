@@ -146,6 +146,7 @@ fn call(program: &Program, notice: &Notice, audit: &Audit, operations: &Operatio
         Ended::Refusal(reason) => Answer::refuse(reason),
         Ended::Overdue if operations::ends_by_itself(notice.event, true) => {
             note(Fate::Silent);
+            operations.waited_for(&program.name, notice);
             Answer::Done
         }
         Ended::OutOfTime | Ended::Overdue => {
