@@ -56,20 +56,22 @@ pub fn unsigned_of(text: &[u8], max: u64) -> Result<u64, NumberError> {
         [b'0', rest @ ..] if rest.first().is_some_and(u8::is_ascii_digit) => (rest, 8),
         _ => (text, 10),
     };
-    let digits = digits.strip_suffix(b"\n").unwrap_or(digits);
-    if digits.is_empty() {
-        return Err(NumberError::Junk);
+    let mut number: Option<u64> = None;
+    let mut rest = digits;
+    while let [digit, behind @ ..] = rest
+        && let Some(digit) = char::from(*digit).to_digit(base)
+    {
+        let so_far = number.unwrap_or(0).checked_mul(u64::from(base));
+        let so_far = so_far.and_then(|number| number.checked_add(u64::from(digit)));
+        // Too large for any number, whatever is behind it.
+        number = Some(so_far.ok_or(NumberError::Range)?);
+        rest = behind;
     }
-    let mut number: Option<u64> = Some(0);
-    for &digit in digits {
-        let digit = char::from(digit).to_digit(base).ok_or(NumberError::Junk)?;
-        number = number
-            .and_then(|number| number.checked_mul(u64::from(base)))
-            .and_then(|number| number.checked_add(u64::from(digit)));
+    match (number, rest) {
+        (Some(number), b"" | b"\n") if number <= max => Ok(number),
+        (Some(_), b"" | b"\n") => Err(NumberError::Range),
+        _ => Err(NumberError::Junk),
     }
-    number
-        .filter(|&number| number <= max)
-        .ok_or(NumberError::Range)
 }
 
 #[cfg(test)]
@@ -94,7 +96,8 @@ mod tests {
             ("4294967295", Ok(4_294_967_295)),
             ("4294967296", Err(NumberError::Range)),
             ("99999999999999999999999", Err(NumberError::Range)),
-            ("9999999999999999999999x", Err(NumberError::Junk)),
+            ("9999999999999999999999x", Err(NumberError::Range)),
+            ("4294967296x", Err(NumberError::Junk)),
         ] {
             assert_eq!(
                 unsigned_of(text.as_bytes(), u64::from(u32::MAX)),
