@@ -14,7 +14,8 @@ use memplug_control::{
 use memplug_control::{Attempt, BlockState};
 use memplug_sysfs::{Mount, MountError, MountOptions, Tree, assert_ours, is_ours};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -136,6 +137,99 @@ fn files_of_a_mounted_tree() {
     assert_eq!(link, Path::new("../../node/node1"));
     let names = fs::read_dir(at.path("memory")).expect("a directory");
     assert!(names.flatten().any(|entry| entry.file_name() == "memory33"));
+}
+
+/// Modes and owners can be changed, and stay for as long as the block does.
+#[test]
+fn modes_owners_and_times_are_kept() {
+    let Some(at) = mounted() else { return };
+    let state = at.path("memory/memory32/state");
+    let possible = at.path("node/possible");
+    let modes = |file: &Path| fs::metadata(file).expect("there").permissions().mode() & 0o7777;
+    for file in [&state, &possible, &at.path("memory")] {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o640)).expect("set");
+        assert_eq!(modes(file), 0o640, "{}", file.display());
+    }
+    // Who runs this need not be root; to give oneself what one has is always allowed.
+    let me = fs::metadata(at.directory.path()).expect("there").uid();
+    let group = if me == 0 {
+        12
+    } else {
+        fs::metadata(&state).expect("there").gid()
+    };
+    std::os::unix::fs::chown(&state, Some(me), Some(group)).expect("set");
+    assert_eq!(fs::metadata(&state).expect("there").gid(), group);
+    let day = std::time::UNIX_EPOCH + Duration::new(86_400, 5);
+    let times = fs::FileTimes::new().set_modified(day);
+    let opened = fs::File::options().write(true).open(&state).expect("open");
+    opened.set_times(times).expect("set");
+    assert_eq!(
+        fs::metadata(&state).expect("there").modified().ok(),
+        Some(day)
+    );
+
+    let index = at.path("memory/memory32/phys_index");
+    fs::set_permissions(&index, fs::Permissions::from_mode(0o666)).expect("set");
+    let refused = fs::write(&index, "1").expect_err("it takes nothing");
+    assert_eq!(refused.raw_os_error(), Some(5));
+    fs::set_permissions(&index, fs::Permissions::from_mode(0o222)).expect("set");
+    let refused = fs::File::open(&index).expect_err("nobody may");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "root too");
+
+    let device = at
+        .runtime
+        .block(32)
+        .expect("there")
+        .device
+        .expect("of a DIMM");
+    let how = memplug_control::RemoveHow::OfflineFirst;
+    at.runtime
+        .remove(device, how, &Attempt::default())
+        .expect("removed");
+    let again = memplug_control::AddSpec::dimm(1, 128 << 20);
+    at.runtime
+        .add(&again, &Attempt::default())
+        .expect("another");
+    assert_eq!(modes(&state), 0o644, "it is another one");
+    assert_eq!(modes(&possible), 0o640, "and this is not");
+}
+
+/// One open file for both: its text is made anew wherever a reader does not just go on.
+#[test]
+fn reading_and_writing_one_open_file() {
+    let Some(at) = mounted() else { return };
+    let path = at.path("memory/memory32/state");
+    let file = fs::File::options().read(true).write(true).open(path);
+    let mut file = file.expect("open");
+    let rest = |file: &mut fs::File| {
+        let mut text = String::new();
+        file.read_to_string(&mut text).expect("readable");
+        text
+    };
+    assert_eq!(rest(&mut file), "offline\n");
+    assert_eq!(rest(&mut file), "", "the end");
+    file.rewind().expect("seek");
+    file.write_all(b"online").expect("taken");
+    assert_eq!(
+        rest(&mut file),
+        "\n",
+        "behind what was written, as it is now"
+    );
+    file.rewind().expect("seek");
+    assert_eq!(rest(&mut file), "online\n");
+    file.rewind().expect("seek");
+    let mut start = [0; 3];
+    file.read_exact(&mut start).expect("readable");
+    file.write_all_at(b"offline\n", 0).expect("taken");
+    assert_eq!(rest(&mut file), "ine\n", "a reader sees one moment");
+    let mut middle = [0; 9];
+    let count = file.read_at(&mut middle, 1).expect("readable");
+    assert_eq!(&middle[..count], b"ffline\n");
+    let end = file.seek(SeekFrom::End(0)).expect("seek");
+    assert_eq!((end, rest(&mut file).as_str()), (4096, ""));
+    file.write_all(b"online_movable\n")
+        .expect("where it is does not matter");
+    assert_eq!(at.state(32), BlockState::Online);
 }
 
 #[test]

@@ -110,11 +110,17 @@ fn modes_and_what_is_not_there() {
             .attributes(tree.find(path).expect("it is there"))
             .expect("it is");
         assert_eq!(
-            (of.sort, of.mode, of.size),
-            (Sort::File, mode, 4096),
+            (of.sort, of.mode, of.size, of.links),
+            (Sort::File, mode, 4096, 1),
             "{path}"
         );
     }
+    let links = |path| {
+        tree.attributes(tree.find(path).expect("there"))
+            .map(|of| of.links)
+    };
+    assert_eq!(links("memory"), Ok(2 + 10 + 1), "ten blocks, and power");
+    assert_eq!(links("memory/memory32"), Ok(3));
     for path in [
         "memory/probe",
         "memory/memory99",
@@ -166,6 +172,10 @@ fn links_lead_where_the_kernels_lead() {
             .map(|entry| entry.name)
             .collect()
     };
+    let cpus = tree.find("node/node0").expect("a node");
+    assert_eq!(target(cpus, "cpu1").as_deref(), Ok("../../cpu/cpu1"));
+    assert_eq!(tree.lookup(cpus, "cpu2").err(), Some(Errno::NOENT));
+    assert_eq!(tree.lookup(node, "cpu0").err(), Some(Errno::NOENT));
     assert!(names(block).contains(&"node1".into()));
     assert!(names(node).ends_with(&["memory32".into(), "memory33".into()]));
     assert!(names(tree.find("memory").expect("there")).ends_with(&["memory33".into()]));
@@ -264,6 +274,64 @@ fn boot_blocks_that_can_never_go_and_blocks_that_are_gone() {
     assert_eq!(tree.write(state, b"online", &attempt), Err(Errno::NODEV));
     assert_eq!(tree.read(state), Err(Errno::NOENT));
     assert_eq!(tree.find("node/node1").err(), Some(Errno::NOENT));
+}
+
+#[test]
+fn words_of_power_management_are_kept_and_mean_nothing() {
+    let (runtime, tree) = plugged();
+    for device in ["memory", "node", "memory/memory32", "node/node1"] {
+        let at = |name: &str| format!("{device}/power/{name}");
+        assert_eq!(write(&tree, &at("control"), "on\n"), Ok(3), "{device}");
+        assert_eq!(read(&tree, &at("control")), "on\n", "{device}");
+        assert_eq!(read(&tree, &at("runtime_usage")), "1\n");
+        assert_eq!(
+            read(&tree, &at("runtime_enabled")),
+            "disabled & forbidden\n"
+        );
+        assert_eq!(write(&tree, &at("async"), "enabled"), Ok(7), "{device}");
+        assert_eq!(read(&tree, &at("async")), "enabled\n", "{device}");
+        for (name, bad) in [("control", "off"), ("async", "on"), ("async", "enabled ")] {
+            assert_eq!(write(&tree, &at(name), bad), Err(Errno::INVAL), "{bad}");
+        }
+        let delay = tree.find(&at("autosuspend_delay_ms")).expect("there");
+        assert_eq!(tree.read(delay), Err(Errno::IO));
+        assert_eq!(
+            write(&tree, &at("autosuspend_delay_ms"), "1"),
+            Err(Errno::IO)
+        );
+    }
+    assert_eq!(read(&tree, "memory/memory33/power/control"), "auto\n");
+    let device = runtime.block(32).expect("there").device.expect("of a DIMM");
+    let attempt = memplug_control::Attempt::default();
+    let how = memplug_control::RemoveHow::OfflineFirst;
+    runtime.remove(device, how, &attempt).expect("removed");
+    let again = memplug_control::AddSpec::dimm(1, 256 << 20);
+    runtime.add(&again, &attempt).expect("another");
+    for device in ["memory/memory32", "node/node1"] {
+        let control = format!("{device}/power/control");
+        assert_eq!(read(&tree, &control), "auto\n", "{device} is another one");
+    }
+    assert_eq!(
+        read(&tree, "memory/power/control"),
+        "on\n",
+        "and this is not"
+    );
+}
+
+#[test]
+fn wishes_for_huge_pages_come_to_nothing() {
+    let (_, tree) = plugged();
+    let pool = "node/node1/hugepages/hugepages-2048kB/nr_hugepages";
+    assert_eq!(write(&tree, pool, "8\n"), Ok(2));
+    assert_eq!(read(&tree, pool), "0\n");
+    assert_eq!(write(&tree, pool, "0x8"), Err(Errno::INVAL));
+    let large = |name| format!("node/node1/hugepages/hugepages-1048576kB/{name}");
+    assert_eq!(write(&tree, &large("demote"), "1"), Ok(1));
+    assert_eq!(write(&tree, &large("demote_size"), "2M"), Ok(2));
+    assert_eq!(write(&tree, &large("demote_size"), "4M"), Err(Errno::INVAL));
+    assert_eq!(write(&tree, "node/node1/compact", "anything"), Ok(8));
+    let compact = tree.find("node/node1/compact").expect("there");
+    assert_eq!(tree.read(compact), Err(Errno::ACCESS));
 }
 
 #[test]

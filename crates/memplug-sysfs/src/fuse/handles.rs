@@ -1,7 +1,8 @@
 //! Open files and directories.
 //!
-//! A file's text is made when it is read from the beginning and kept for the reads behind it, so
-//! that a reader sees one moment. A directory's entries are those of the moment it was opened.
+//! A file's text is made when it is read, and kept for a read that goes on where that one ended,
+//! so that a reader sees one moment; a read from the beginning or from anywhere else makes it
+//! anew, as the kernel does. Writing does not touch it. A directory's entries are those of the moment it was opened.
 
 use crate::tree::{Entry, Place};
 use rustix::io::Errno;
@@ -15,7 +16,8 @@ pub(super) struct OpenFile {
     pub(super) identity: u64,
     pub(super) readable: bool,
     pub(super) writable: bool,
-    text: Mutex<Option<Arc<[u8]>>>,
+    /// The text last read, and where its reader was then.
+    text: Mutex<Option<(Arc<[u8]>, u64)>>,
 }
 
 impl OpenFile {
@@ -29,18 +31,16 @@ impl OpenFile {
         }
     }
 
-    /// The text to read from at this offset, if it is there already.
+    /// The text to read from at this offset, if a reader goes on there.
     pub(super) fn kept(&self, offset: u64) -> Option<Arc<[u8]>> {
-        if offset == 0 {
-            return None;
-        }
-        locked(&self.text).clone()
+        let kept = locked(&self.text);
+        let (text, next) = kept.as_ref()?;
+        (offset != 0 && offset == *next).then(|| text.clone())
     }
 
-    pub(super) fn keep(&self, text: Vec<u8>) -> Arc<[u8]> {
-        let text: Arc<[u8]> = text.into();
-        *locked(&self.text) = Some(text.clone());
-        text
+    /// Keeps it for a reader that is at `next` now.
+    pub(super) fn keep(&self, text: Arc<[u8]>, next: u64) {
+        *locked(&self.text) = Some((text, next));
     }
 }
 

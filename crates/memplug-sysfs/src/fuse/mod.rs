@@ -6,6 +6,7 @@
 //!
 //! - `wire`: the protocol's messages, read with every length checked. `session`: what each
 //!   request does; from bytes to bytes. `replies`: what goes back. `handles`: open files.
+//!   `inodes`: modes and owners that somebody set.
 //! - `waiting`: requests that wait, and what interrupts them. `signals`: which signals do.
 //! - `mount`: the loop, the mount and its end.
 //!
@@ -13,6 +14,7 @@
 //! it is answered `ENOSYS`.
 
 mod handles;
+mod inodes;
 mod mount;
 mod replies;
 mod session;

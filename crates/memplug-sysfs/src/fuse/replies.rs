@@ -4,22 +4,14 @@
 //! are good for no time at all, since blocks come and go behind its back. What is there as long
 //! as the tree is, it may keep. Lengths are filled in when they are known.
 
+use super::inodes::{Inode, Time};
 use super::wire::{DIRECT_IO, MAJOR, MAX_WRITE, MINOR, OUT_HEAD};
-use crate::tree::{Attributes, Entry, Place, Sort};
+use crate::tree::{Entry, Place, Sort};
 use rustix::io::Errno;
 
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
-
-/// Who the files belong to, and how old they are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Owner {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    /// Seconds since 1970.
-    pub(super) since: u64,
-}
 
 /// A reply under construction.
 pub(super) struct Out(Vec<u8>);
@@ -57,23 +49,20 @@ impl Out {
         self.0
     }
 
-    fn attributes(self, place: Place, of: Attributes, owner: Owner) -> Self {
-        let (kind, links) = match of.sort {
-            Sort::Directory => (DIRECTORY, 2),
-            Sort::File => (REGULAR, 1),
-            Sort::Link => (LINK, 1),
+    fn attributes(self, inode: &Inode) -> Self {
+        let kind = match inode.sort {
+            Sort::Directory => DIRECTORY,
+            Sort::File => REGULAR,
+            Sort::Link => LINK,
         };
-        self.u64(place.number())
-            .u64(of.size)
-            .u64(0)
-            .u64(owner.since)
-            .u64(owner.since)
-            .u64(owner.since)
-            .zeroes(12)
-            .u32(kind | of.mode)
-            .u32(links)
-            .u32(owner.uid)
-            .u32(owner.gid)
+        let times: [Time; 3] = [inode.atime, inode.mtime, inode.ctime];
+        let out = self.u64(inode.place.number()).u64(inode.size).u64(0);
+        let out = times.iter().fold(out, |out, time| out.u64(time.0));
+        let out = times.iter().fold(out, |out, time| out.u32(time.1));
+        out.u32(kind | inode.mode)
+            .u32(inode.links)
+            .u32(inode.uid)
+            .u32(inode.gid)
             .u32(0)
             .u32(4096)
             .u32(0)
@@ -126,28 +115,31 @@ fn good_for(place: Place) -> u64 {
     if place.is_fixed() { KEPT } else { 0 }
 }
 
+/// A directory tells how many are in it, which changes behind the kernel's back.
+fn attributes_good_for(inode: &Inode) -> u64 {
+    match inode.sort {
+        Sort::Directory => 0,
+        Sort::File | Sort::Link => good_for(inode.place),
+    }
+}
+
 /// An entry: the number it is to go by, and how long it is good for.
-pub(super) fn entry(
-    (unique, number): (u64, u64),
-    place: Place,
-    of: Attributes,
-    owner: Owner,
-) -> Vec<u8> {
+pub(super) fn entry((unique, number): (u64, u64), inode: &Inode) -> Vec<u8> {
     Out::new()
         .u64(number)
         .u64(0)
-        .u64(good_for(place))
-        .u64(good_for(place))
+        .u64(good_for(inode.place))
+        .u64(attributes_good_for(inode))
         .u64(0)
-        .attributes(place, of, owner)
+        .attributes(inode)
         .done(unique)
 }
 
-pub(super) fn attributes(unique: u64, place: Place, of: Attributes, owner: Owner) -> Vec<u8> {
+pub(super) fn attributes(unique: u64, inode: &Inode) -> Vec<u8> {
     Out::new()
-        .u64(good_for(place))
+        .u64(attributes_good_for(inode))
         .u64(0)
-        .attributes(place, of, owner)
+        .attributes(inode)
         .done(unique)
 }
 

@@ -5,9 +5,10 @@
 //! request that cannot be understood changes nothing.
 
 use super::handles::{Handles, OpenFile};
-use super::replies::{self, Owner};
+use super::inodes::{Inodes, Owner};
+use super::replies;
 use super::waiting::Waiting;
-use super::wire::{Fields, MAJOR, Opcode, ReadIn, Request, SET_MODE_OR_OWNER, WriteIn};
+use super::wire::{Fields, MAJOR, Opcode, ReadIn, Request, SetAttrIn, WriteIn};
 use crate::tree::{Place, Sort, Tree};
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct Session {
     tree: Arc<Tree>,
     handles: Handles,
     waiting: Arc<Waiting>,
-    owner: Owner,
+    inodes: Inodes,
     lookups: AtomicU64,
 }
 
@@ -52,7 +53,7 @@ impl Session {
             tree,
             handles: Handles::default(),
             waiting: Arc::default(),
-            owner: Owner { uid, gid, since },
+            inodes: Inodes::new(Owner { uid, gid, since }),
             lookups: AtomicU64::new(0),
         }
     }
@@ -103,7 +104,10 @@ impl Session {
         match request.opcode {
             Opcode::Init => Self::init(request),
             Opcode::Lookup => self.lookup(request),
-            Opcode::GetAttr => self.attributes(unique, place(request)?),
+            Opcode::GetAttr => {
+                let inode = self.inodes.get(&self.tree, place(request)?)?;
+                Ok(replies::attributes(unique, &inode))
+            }
             Opcode::SetAttr => self.set_attributes(request),
             Opcode::ReadLink => {
                 let target = self.tree.target(place(request)?)?;
@@ -161,7 +165,7 @@ impl Session {
 
     fn lookup(&self, request: &Request<'_>) -> Answer {
         let found = self.tree.lookup(place(request)?, name(&request.body)?)?;
-        let of = self.tree.attributes(found)?;
+        let inode = self.inodes.get(&self.tree, found)?;
         // A writer holds its inode's lock as long as it waits; the next one is not to wait for
         // that, since an unknown word or a signal is none of the first one's business.
         let number = match self.tree.write_waits(found) {
@@ -169,29 +173,25 @@ impl Session {
             false => found.number(),
         };
         let known = (request.unique, number);
-        Ok(replies::entry(known, found, of, self.owner))
+        Ok(replies::entry(known, &inode))
     }
 
-    fn attributes(&self, unique: u64, place: Place) -> Answer {
-        let of = self.tree.attributes(place)?;
-        Ok(replies::attributes(unique, place, of, self.owner))
-    }
-
-    /// A size is taken and ignored, as by sysfs: that is how a file is opened for writing.
+    /// A size is taken and ignored, as by sysfs: that is how a file is opened for writing. Who
+    /// may set what, the kernel has checked.
     fn set_attributes(&self, request: &Request<'_>) -> Answer {
-        let mut body = request.body;
-        if body.u32().ok_or(Errno::INVAL)? & SET_MODE_OR_OWNER != 0 {
-            return Err(Errno::PERM);
-        }
-        self.attributes(request.unique, place(request)?)
+        let set = SetAttrIn::parse(request.body).ok_or(Errno::INVAL)?;
+        let inode = self
+            .inodes
+            .set(&self.tree, place(request)?, &set.change())?;
+        Ok(replies::attributes(request.unique, &inode))
     }
 
     fn open(&self, request: &Request<'_>) -> Answer {
         let (place, mut body) = (place(request)?, request.body);
         let flags = body.u32().ok_or(Errno::INVAL)?;
-        let of = self.tree.attributes(place)?;
-        if of.sort != Sort::File {
-            return Err(if of.sort == Sort::Directory {
+        let inode = self.inodes.get(&self.tree, place)?;
+        if inode.sort != Sort::File {
+            return Err(if inode.sort == Sort::Directory {
                 Errno::ISDIR
             } else {
                 Errno::LOOP
@@ -203,8 +203,8 @@ impl Session {
             2 => (true, true),
             _ => return Err(Errno::INVAL),
         };
-        // Root too: what a file does not do, nobody opens it for.
-        if (readable && of.mode & 0o444 == 0) || (writable && of.mode & 0o222 == 0) {
+        // Root too: what nobody may do, nobody opens a file for.
+        if (readable && inode.mode & 0o444 == 0) || (writable && inode.mode & 0o222 == 0) {
             return Err(Errno::ACCESS);
         }
         let identity = self.tree.identity(place)?;
@@ -232,12 +232,15 @@ impl Session {
             return Err(Errno::BADF);
         }
         if let Some(text) = file.kept(read.offset) {
-            return Ok(Reply::Now(part(unique, &text, &read)));
+            return Ok(Reply::Now(part(unique, &file, text, &read)));
         }
         let tree = self.tree.clone();
+        if tree.attributes(file.place)?.mode & 0o444 == 0 {
+            return Err(Errno::IO);
+        }
         let waits = tree.read_waits(file.place);
         let work = move || match tree.read(file.place) {
-            Ok(text) => part(unique, &file.keep(text), &read),
+            Ok(text) => part(unique, &file, text.into(), &read),
             Err(Errno::NOENT) => replies::error(unique, Errno::NODEV),
             Err(errno) => replies::error(unique, errno),
         };
@@ -255,6 +258,9 @@ impl Session {
             return Err(Errno::BADF);
         }
         let (tree, data) = (self.tree.clone(), write.data.to_vec());
+        if tree.attributes(file.place)?.mode & 0o222 == 0 {
+            return Err(Errno::IO);
+        }
         let waits = tree.write_waits(file.place);
         // Among those that wait before anyone can hear of its interruption.
         let place = self.waiting.enter(unique, request.pid);
@@ -270,11 +276,13 @@ impl Session {
     }
 }
 
-/// What a read at an offset gets of a text.
-fn part(unique: u64, text: &[u8], read: &ReadIn) -> Vec<u8> {
+/// What a read at an offset gets of a text, which is kept for the read behind it.
+fn part(unique: u64, file: &OpenFile, text: Arc<[u8]>, read: &ReadIn) -> Vec<u8> {
     let from = usize::try_from(read.offset)
         .unwrap_or(usize::MAX)
         .min(text.len());
     let end = from.saturating_add(read.size).min(text.len());
-    replies::data(unique, &text[from..end])
+    let reply = replies::data(unique, &text[from..end]);
+    file.keep(text, read.offset.saturating_add((end - from) as u64));
+    reply
 }

@@ -4,6 +4,8 @@
 //! longer than it is, is nothing ([`None`]); bytes behind what is known are ignored, as later
 //! versions of the protocol append fields.
 
+use super::inodes::{Change, Time, now};
+
 /// The size of the head of a request.
 pub(super) const IN_HEAD: usize = 40;
 /// The size of the head of a reply.
@@ -20,9 +22,6 @@ pub(super) const MAX_REQUEST: usize = (64 << 10) + 4096;
 
 /// Reads and writes go to us, not to a cache.
 pub(super) const DIRECT_IO: u32 = 1;
-/// The bit of `valid` that says the size is set.
-pub(super) const SET_MODE_OR_OWNER: u32 = 0b111;
-
 macro_rules! opcodes {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
         /// What is asked for.
@@ -174,6 +173,54 @@ impl<'a> WriteIn<'a> {
         fields.skip(20)?;
         let data = fields.bytes(size)?;
         Some(Self { handle, data })
+    }
+}
+
+/// What to set of a file.
+pub(super) struct SetAttrIn {
+    valid: u32,
+    atime: Time,
+    mtime: Time,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+impl SetAttrIn {
+    pub(super) fn parse(mut fields: Fields<'_>) -> Option<Self> {
+        let valid = fields.u32()?;
+        fields.skip(28)?;
+        let (atime, mtime) = (fields.u64()?, fields.u64()?);
+        fields.skip(8)?;
+        let (atime, mtime) = ((atime, fields.u32()?), (mtime, fields.u32()?));
+        fields.skip(4)?;
+        let mode = fields.u32()?;
+        fields.skip(4)?;
+        Some(Self {
+            valid,
+            atime,
+            mtime,
+            mode,
+            uid: fields.u32()?,
+            gid: fields.u32()?,
+        })
+    }
+
+    /// What of it is said to be set: each has a bit, and times another for "now".
+    pub(super) fn change(&self) -> Change {
+        let has = |bit: u32| self.valid & 1 << bit != 0;
+        let time = |set: u32, current: u32, time: Time| match (has(set), has(current)) {
+            (_, true) => Some(now()),
+            (true, false) => Some(time),
+            _ => None,
+        };
+        Change {
+            mode: has(0).then_some(self.mode),
+            uid: has(1).then_some(self.uid),
+            gid: has(2).then_some(self.gid),
+            atime: time(4, 7, self.atime),
+            mtime: time(5, 8, self.mtime),
+        }
     }
 }
 

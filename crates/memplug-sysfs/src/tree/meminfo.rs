@@ -8,7 +8,7 @@ use memplug_control::{NodeInfo, ZoneUse};
 use rustix::io::Errno;
 
 /// What a node's file lists after the three that are counted.
-const NODE_REST: [&str; 31] = [
+const NODE_REST: [&str; 30] = [
     "SwapCached",
     "Active",
     "Inactive",
@@ -39,10 +39,30 @@ const NODE_REST: [&str; 31] = [
     "ShmemPmdMapped",
     "FileHugePages",
     "FilePmdMapped",
-    "Unaccepted",
 ];
 
+/// Of these, the ones with one space less behind them.
+const NARROW: [&str; 2] = ["FileHugePages", "FilePmdMapped"];
+
 const HUGE: [&str; 3] = ["HugePages_Total", "HugePages_Free", "HugePages_Surp"];
+
+/// What `vmstat` lists after the free pages.
+const VMSTAT_REST: &str = "
+    nr_zone_inactive_anon nr_zone_active_anon nr_zone_inactive_file nr_zone_active_file
+    nr_zone_unevictable nr_zone_write_pending nr_mlock nr_bounce nr_zspages nr_free_cma
+    numa_hit numa_miss numa_foreign numa_interleave numa_local numa_other nr_inactive_anon
+    nr_active_anon nr_inactive_file nr_active_file nr_unevictable nr_slab_reclaimable
+    nr_slab_unreclaimable nr_isolated_anon nr_isolated_file workingset_nodes
+    workingset_refault_anon workingset_refault_file workingset_activate_anon
+    workingset_activate_file workingset_restore_anon workingset_restore_file
+    workingset_nodereclaim nr_anon_pages nr_mapped nr_file_pages nr_dirty nr_writeback
+    nr_writeback_temp nr_shmem nr_shmem_hugepages nr_shmem_pmdmapped nr_file_hugepages
+    nr_file_pmdmapped nr_anon_transparent_hugepages nr_vmscan_write
+    nr_vmscan_immediate_reclaim nr_dirtied nr_written nr_throttled_written
+    nr_kernel_misc_reclaimable nr_foll_pin_acquired nr_foll_pin_released nr_kernel_stack
+    nr_page_table_pages nr_sec_page_table_pages nr_swapcached pgpromote_success
+    pgpromote_candidate
+";
 
 impl Tree {
     /// The pages of all zones of a node, added up.
@@ -70,7 +90,8 @@ impl Tree {
         let mut line = |name: &str, pages: u64| {
             let label = format!("{name}:");
             let kb = pages.saturating_mul(kib);
-            text += &format!("Node {} {label:<16}{kb:>8} kB\n", node.id);
+            let width = 16 - usize::from(NARROW.contains(&name));
+            text += &format!("Node {} {label:<width$}{kb:>8} kB\n", node.id);
         };
         line("MemTotal", total);
         line("MemFree", free);
@@ -79,7 +100,8 @@ impl Tree {
             line(name, 0);
         }
         for name in HUGE {
-            text += &format!("Node {} {name}: {:>5}\n", node.id, 0);
+            let label = format!("{name}:");
+            text += &format!("Node {} {label:<16} {:>5}\n", node.id, 0);
         }
         Ok(text)
     }
@@ -106,10 +128,10 @@ impl Tree {
     }
 
     pub(super) fn node_vmstat(&self, node: &NodeInfo) -> Result<String, Errno> {
-        let counts = self.node_use(node)?;
-        Ok(format!(
-            "nr_free_pages {}\nnr_isolated_anon 0\nnr_isolated_file 0\n",
-            counts.free_pages
-        ))
+        let mut text = format!("nr_free_pages {}\n", self.node_use(node)?.free_pages);
+        for name in VMSTAT_REST.split_ascii_whitespace() {
+            text += &format!("{name} 0\n");
+        }
+        Ok(text)
     }
 }

@@ -1,13 +1,17 @@
 //! The tree as text: which files there are, and what reading and writing each one does.
 //!
-//! Nothing is kept here: every look asks the control plane. `place`: what a file is, as one
-//! number. `table`: entries by directory. `read`, `meminfo`, `zoneinfo`: texts. `write`: what a
-//! write does. `uevent`: synthetic uevents. `inject`: refusals on demand.
+//! Of memory nothing is kept here: every look asks the control plane. `place`: what a file is, as
+//! one number. `table`, `rows`: entries by directory. `read`, `meminfo`, `zoneinfo`: texts.
+//! `write`: what a write does. `uevent`: synthetic uevents. `kept`: words of power management.
+//! `pools`: huge pages that there are not. `inject`: refusals on demand.
 
 mod inject;
+mod kept;
 mod meminfo;
 mod place;
+mod pools;
 mod read;
+mod rows;
 mod table;
 mod uevent;
 mod write;
@@ -16,6 +20,7 @@ mod zoneinfo;
 pub use place::Place;
 
 use inject::Injector;
+use kept::Kept;
 use memplug_control::{BlockInfo, Control, ControlError, MachineInfo, NodeInfo};
 use place::Family;
 use rustix::io::Errno;
@@ -38,10 +43,12 @@ pub enum Sort {
 pub struct Attributes {
     /// The kind of file.
     pub sort: Sort,
-    /// Permission bits.
+    /// Permission bits: of a file, what it can do at all.
     pub mode: u32,
-    /// Bytes: a page for files, whatever they hold.
+    /// Bytes: mostly a page for files, whatever they hold.
     pub size: u64,
+    /// Names it goes by: for a directory, with its own and those of the directories in it.
+    pub links: u32,
 }
 
 /// An entry of a directory.
@@ -59,6 +66,7 @@ pub struct Entry {
 pub struct Tree {
     control: Arc<dyn Control>,
     inject: Injector,
+    kept: Kept,
 }
 
 /// What a missing thing means where it is only looked for.
@@ -74,6 +82,7 @@ impl Tree {
     pub fn new(control: Arc<dyn Control>) -> Self {
         Self {
             inject: Injector::new(control.clone()),
+            kept: Kept::new(&*control),
             control,
         }
     }
@@ -108,16 +117,21 @@ impl Tree {
                 let nodes = self.block(block)?.nodes;
                 nodes.contains(&node).then_some(()).ok_or(Errno::NOENT)
             }
+            Family::NodeCpu(node, cpu) => {
+                let cpus = self.node(node)?.cpus;
+                cpus.contains(&cpu).then_some(()).ok_or(Errno::NOENT)
+            }
         }
     }
 
-    /// What distinguishes a block from a later one of the same number.
+    /// What distinguishes a block or node from a later one of the same number.
     pub fn identity(&self, place: Place) -> Result<u64, Errno> {
         match place.family() {
             Family::Block(id) => {
                 let device = self.block(id)?.device;
                 Ok(device.map_or(0, |device| u64::from(device) + 1))
             }
+            Family::Node(id) => self.check(place).map(|()| self.kept.nodes_gone(id)),
             _ => self.check(place).map(|()| 0),
         }
     }
@@ -140,7 +154,8 @@ impl Tree {
             (Family::Fixed, What::Nodes) => node_after(name).map(Place::node),
             (Family::Block(id), What::Top) => node_after(name).map(|n| Place::block_node(id, n)),
             (Family::Node(id), What::Top) => {
-                number_after(name, "memory").map(|block| Place::node_block(id, block))
+                let block = number_after(name, "memory").map(|block| Place::node_block(id, block));
+                block.or_else(|| cpu_after(name).map(|cpu| Place::node_cpu(id, cpu)))
             }
             _ => None,
         };
@@ -195,9 +210,29 @@ impl Tree {
                 sort: Sort::Link,
                 mode: 0o777,
                 size: 0,
+                links: 1,
             });
         };
-        Ok(attributes_of(row))
+        let mut attributes = attributes_of(row);
+        if row.kind == Kind::Directory {
+            attributes.links = self.directory_links(place, row.what)?;
+        }
+        Ok(attributes)
+    }
+
+    /// Its own, its parent's, and one for each directory in it.
+    fn directory_links(&self, place: Place, what: What) -> Result<u32, Errno> {
+        let fixed = place.children().into_iter();
+        let fixed = fixed.filter(|(row, _)| row.kind == Kind::Directory).count();
+        let own = match what {
+            What::Blocks => self.control.block_ids().map_err(gone)?.len(),
+            What::Nodes => {
+                let nodes = self.control.nodes().map_err(gone)?;
+                nodes.iter().filter(|node| node.online).count()
+            }
+            _ => 0,
+        };
+        Ok(u32::try_from(2 + fixed + own).unwrap_or(u32::MAX))
     }
 
     /// What is in a directory.
@@ -245,6 +280,9 @@ impl Tree {
                 }
             }
             (Family::Node(id), What::Top) => {
+                for cpu in self.node(id)?.cpus {
+                    push(format!("cpu{cpu}"), Place::node_cpu(id, cpu), Sort::Link);
+                }
                 let blocks = self.control.blocks().map_err(gone)?;
                 for block in blocks.iter().filter(|block| block.nodes.contains(&id)) {
                     let place = Place::node_block(id, block.id);
@@ -265,6 +303,7 @@ impl Tree {
         match (link.family(), link.row().map(|row| row.kind)) {
             (Family::BlockNode(_, node), _) => Ok(format!("../../node/node{node}")),
             (Family::NodeBlock(_, block), _) => Ok(format!("../../memory/memory{block}")),
+            (Family::NodeCpu(_, cpu), _) => Ok(format!("../../cpu/cpu{cpu}")),
             (_, Some(Kind::Link(target))) => Ok(target.into()),
             _ => Err(Errno::INVAL),
         }
@@ -275,9 +314,14 @@ fn attributes_of(row: &Row) -> Attributes {
     let (sort, mode, size) = match row.kind {
         Kind::Directory => (Sort::Directory, 0o755, 0),
         Kind::Link(_) => (Sort::Link, 0o777, 0),
-        Kind::File(mode) => (Sort::File, mode, 4096),
+        Kind::File(mode, size) => (Sort::File, mode, size),
     };
-    Attributes { sort, mode, size }
+    Attributes {
+        sort,
+        mode,
+        size,
+        links: 1,
+    }
 }
 
 /// The number behind a prefix, written as a kernel writes it: no sign, no leading zero.
@@ -289,4 +333,8 @@ fn number_after(name: &str, prefix: &str) -> Option<u64> {
 
 fn node_after(name: &str) -> Option<u32> {
     u32::try_from(number_after(name, "node")?).ok()
+}
+
+fn cpu_after(name: &str) -> Option<u32> {
+    u32::try_from(number_after(name, "cpu")?).ok()
 }

@@ -6,7 +6,8 @@
 //! One place can go by several numbers, told apart by bits that mean nothing: whoever opens a
 //! file by another number has another inode, and does not wait for the lock of that one.
 
-use super::table::{BLOCK, FIXED, NODE, Row};
+use super::rows::{BLOCK, FIXED, NODE};
+use super::table::Row;
 
 /// A file, directory or link of the tree, there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub(super) enum Family {
     BlockNode(u64, u32),
     /// The link in a node's directory to a block.
     NodeBlock(u32, u64),
+    /// The link in a node's directory to a processor.
+    NodeCpu(u32, u32),
 }
 
 const TAG: u32 = 60;
@@ -60,10 +63,21 @@ impl Place {
     pub(super) fn node_block(node: u32, block: u64) -> Self {
         packed(4, block, u64::from(node))
     }
+    pub(super) fn node_cpu(node: u32, cpu: u32) -> Self {
+        packed(5, u64::from(cpu), u64::from(node))
+    }
 
     /// Whether it is there as long as the tree is.
     pub fn is_fixed(self) -> bool {
         self.family() == Family::Fixed
+    }
+
+    /// The block whose file it is.
+    pub(super) fn block_of(self) -> Option<u64> {
+        match self.family() {
+            Family::Block(id) => Some(id),
+            _ => None,
+        }
     }
 
     /// Its number.
@@ -87,7 +101,7 @@ impl Place {
         };
         let known = match place.family() {
             Family::Fixed | Family::Block(_) | Family::Node(_) => place.row().is_some(),
-            Family::BlockNode(..) | Family::NodeBlock(..) => true,
+            Family::BlockNode(..) | Family::NodeBlock(..) | Family::NodeCpu(..) => true,
         };
         known.then_some(place)
     }
@@ -100,16 +114,17 @@ impl Place {
             2 => Family::Node(node(owner)),
             3 => Family::BlockNode(owner, node(low)),
             4 => Family::NodeBlock(node(low), owner),
+            5 => Family::NodeCpu(node(low), node(owner)),
             _ => Family::Fixed,
         }
     }
 
     fn table(self) -> &'static [Row] {
         match self.family() {
-            Family::Fixed => FIXED,
-            Family::Block(_) => BLOCK,
-            Family::Node(_) => NODE,
-            Family::BlockNode(..) | Family::NodeBlock(..) => &[],
+            Family::Fixed => &FIXED,
+            Family::Block(_) => &BLOCK,
+            Family::Node(_) => &NODE,
+            Family::BlockNode(..) | Family::NodeBlock(..) | Family::NodeCpu(..) => &[],
         }
     }
 
@@ -133,6 +148,11 @@ impl Place {
     /// Its row in the tables; links between blocks and nodes have none.
     pub(super) fn row(self) -> Option<&'static Row> {
         self.table().get(self.index()?)
+    }
+
+    /// The directory it is in, if that is from the same table.
+    pub(super) fn parent(self) -> Option<Self> {
+        self.row().map(|row| self.at(row.parent))
     }
 
     /// The fixed entries of a directory.
@@ -162,6 +182,7 @@ mod tests {
             Place::node_block(1, 32),
             Place::block_node(0, 0),
             Place::node_block(0, 0),
+            Place::node_cpu(0, 0),
         ]);
         for directory in [Place::TOP, Place::block(7), Place::node(3)] {
             all.extend(directory.children().into_iter().map(|(_, place)| place));
@@ -181,6 +202,7 @@ mod tests {
         assert_eq!(all.len(), count);
         assert_eq!(Place::block_node(33, 2).family(), Family::BlockNode(33, 2));
         assert_eq!(Place::node_block(2, 33).family(), Family::NodeBlock(2, 33));
+        assert_eq!(Place::node_cpu(2, 33).family(), Family::NodeCpu(2, 33));
     }
 
     #[test]

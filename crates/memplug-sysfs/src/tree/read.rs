@@ -24,14 +24,19 @@ impl Tree {
         match row.kind {
             Kind::Directory => return Err(Errno::ISDIR),
             Kind::Link(_) => return Err(Errno::INVAL),
-            Kind::File(mode) if mode & 0o400 == 0 => return Err(Errno::ACCESS),
-            Kind::File(_) => {}
+            Kind::File(mode, _) if mode & 0o400 == 0 => return Err(Errno::ACCESS),
+            Kind::File(..) => {}
+        }
+        if row.what.is_power() {
+            return Ok(self.read_power(file, row.what)?.into());
         }
         let text = match file.family() {
             Family::Block(id) => self.read_block(id, row.what)?,
             Family::Node(id) => self.read_node(id, row.what)?,
             Family::Fixed => self.read_fixed(row.what)?,
-            Family::BlockNode(..) | Family::NodeBlock(..) => return Err(Errno::INVAL),
+            Family::BlockNode(..) | Family::NodeBlock(..) | Family::NodeCpu(..) => {
+                return Err(Errno::INVAL);
+            }
         };
         Ok(text.into_bytes())
     }
@@ -80,6 +85,8 @@ impl Tree {
             .map(|name| format!("{name} 0\n"))
             .concat(),
             What::Vmstat => self.node_vmstat(&node)?,
+            What::PoolSize | What::PoolCount => "0\n".into(),
+            What::DemoteSize => "2048kB\n".into(),
             What::Uevent => String::new(),
             What::Fixed(text) => text.into(),
             _ => return Err(Errno::INVAL),

@@ -33,7 +33,7 @@ impl Tree {
     /// Whether writing it may wait for transitions, its own included.
     pub fn write_waits(&self, file: Place) -> bool {
         let what = file.row().map(|row| row.what);
-        matches!(what, Some(What::State | What::Online))
+        matches!(what, Some(What::State | What::Online | What::PowerControl))
     }
 
     /// Writes a file. Returns how many bytes were taken.
@@ -46,8 +46,8 @@ impl Tree {
         match row.kind {
             Kind::Directory => return Err(Errno::ISDIR),
             Kind::Link(_) => return Err(Errno::INVAL),
-            Kind::File(mode) if mode & 0o200 == 0 => return Err(Errno::ACCESS),
-            Kind::File(_) => {}
+            Kind::File(mode, _) if mode & 0o200 == 0 => return Err(Errno::ACCESS),
+            Kind::File(..) => {}
         }
         let taken = &bytes[..bytes.len().min(PAGE)];
         if taken.is_empty() {
@@ -56,6 +56,10 @@ impl Tree {
         }
         let text = text_of(taken);
         match (file.family(), row.what) {
+            (_, what) if what.is_power() => self.write_power(file, what, text)?,
+            (_, What::Compact | What::PoolSize | What::Demote | What::DemoteSize) => {
+                self.write_wish(file, row.what, text)?;
+            }
             (Family::Block(id), What::State) => self.write_state(id, text, attempt)?,
             (Family::Block(id), What::Online) => self.write_online(id, text, attempt)?,
             (Family::Block(id), What::Uevent) => self.send(Subject::Block(id), taken)?,

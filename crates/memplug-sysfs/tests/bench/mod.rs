@@ -22,14 +22,19 @@ start = "0x100000"
 end = "0x3ffdf000"
 "#;
 
-pub fn runtime() -> Arc<Runtime> {
-    let file = MachineFile::parse(FILE, Path::new("machine.toml")).expect("a machine file");
+pub fn runtime(text: &str) -> Arc<Runtime> {
+    let file = MachineFile::parse(text, Path::new("machine.toml")).expect("a machine file");
     Arc::new(file.build().expect("a machine"))
 }
 
 /// The machine with a DIMM of two blocks, 32 and 33, on node 1.
 pub fn plugged() -> (Arc<Runtime>, Arc<Tree>) {
-    let runtime = runtime();
+    plugged_into(FILE)
+}
+
+/// Another machine with such a DIMM.
+pub fn plugged_into(text: &str) -> (Arc<Runtime>, Arc<Tree>) {
+    let runtime = runtime(text);
     let dimm = AddSpec::dimm(1, 256 << 20);
     runtime.add(&dimm, &Attempt::default()).expect("a DIMM");
     let tree = Arc::new(Tree::new(runtime.clone()));
