@@ -231,7 +231,7 @@ fn chmem_complains_as_chmem_does() {
         (&["-eb", "5-4"], "Invalid range: 5-4"),
         (&["-e", "-z", "Cold", "1G"], "unknown memory zone: Cold"),
         (&["1G"], "bad usage"),
-        (&["-x"], "bad usage"),
+        (&["-x"], "invalid option -- 'x'"),
         (&[], "bad usage"),
     ] {
         let (status, _, err) = chmem(&machine, &link, words);
