@@ -115,7 +115,8 @@ pub struct TargetRoom {
     pub node: u32,
     /// The zone.
     pub zone: ZoneName,
-    /// Free pages in it, outside the blocks of the plan.
+    /// Free pages in it that pages of the plan could go to: outside its blocks, above the min
+    /// watermark, and counted no further than is needed.
     pub free_pages: u64,
     /// Pages of the plan that would go there.
     pub takes_pages: u64,

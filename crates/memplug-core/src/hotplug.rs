@@ -272,11 +272,8 @@ impl Hotplug {
         let mut plan = self.outlook(id)?;
         plan.homeless = plan.to_move;
         for zone in self.target_zones(node, kind, target) {
-            // What lies below the min watermark is not for them.
-            let min = self.frames.watermarks(zone).min;
-            let enough = plan.homeless.saturating_add(min);
-            let room = self.frames.free_outside(zone, range, enough);
-            plan.homeless = plan.homeless.saturating_sub(room.saturating_sub(min));
+            let room = self.room_outside(zone, range, plan.homeless);
+            plan.homeless = plan.homeless.saturating_sub(room);
         }
         Ok(plan)
     }

@@ -8,7 +8,10 @@ use crate::blockers::Blockers;
 use crate::error::OfflineError;
 use crate::hotplug::OfflinePlan;
 use crate::machine::Hotplug;
+use crate::migrate::TargetPolicy;
 use crate::zone::ZoneKind;
+use alloc::vec::Vec;
+use memplug_frame::ZoneId;
 use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
 
 impl Hotplug {
@@ -43,6 +46,38 @@ impl Hotplug {
         };
         self.plan_pages(PfnRange::between(usable, range.end()), kind, &mut plan);
         Ok(plan)
+    }
+
+    /// Nodes and zones that pages may go to from a zone of a node, best first.
+    pub fn offline_targets(
+        &self,
+        node: NodeId,
+        kind: ZoneKind,
+        target: TargetPolicy,
+    ) -> Vec<(NodeId, ZoneKind)> {
+        let zones = self.target_zones(node, kind, target);
+        zones.into_iter().map(ZoneKind::of).collect()
+    }
+
+    /// Pages that a zone could take, counted no further than to `enough`: what is free in it, less
+    /// what lies below its min watermark.
+    pub fn room(&self, node: NodeId, kind: ZoneKind, enough: PageCount) -> PageCount {
+        let nothing = PfnRange::between(Pfn::new(0), Pfn::new(0));
+        self.room_outside(kind.on(node), nothing, enough)
+    }
+
+    /// The same outside a block.
+    pub(crate) fn room_outside(
+        &self,
+        zone: ZoneId,
+        block: PfnRange,
+        enough: PageCount,
+    ) -> PageCount {
+        let min = self.frames.watermarks(zone).min;
+        let free = self
+            .frames
+            .free_outside(zone, block, enough.saturating_add(min));
+        free.saturating_sub(min).min(enough)
     }
 
     /// Node, zone and frames of a block that can go at all.

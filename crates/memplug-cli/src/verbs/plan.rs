@@ -103,8 +103,8 @@ fn text(plan: &OfflinePlan, verbose: bool) -> String {
     for room in &plan.targets {
         let _ = writeln!(
             text,
-            "to node{} {}: {} pages of {} free",
-            room.node, room.zone, room.takes_pages, room.free_pages
+            "to node{} {}: {} pages",
+            room.node, room.zone, room.takes_pages
         );
     }
     if plan.homeless_pages > 0 {

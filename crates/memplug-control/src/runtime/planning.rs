@@ -11,10 +11,10 @@ use crate::error::ControlError;
 use crate::plan::{
     BlockPlan, OfflinePlan, OwnerUse, PlanRequest, PlanTarget, TargetChoice, TargetRoom, Why,
 };
-use crate::view::{BlockInfo, BlockUse, NodeInfo};
+use crate::view::{BlockInfo, BlockUse};
 use crate::word::{BlockState, ZoneName};
 use memplug::core::MigrateType;
-use memplug::{BlockId, Machine};
+use memplug::{BlockId, Machine, PageCount};
 use std::collections::BTreeMap;
 
 /// Blocks that are named though they were left out.
@@ -187,7 +187,7 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
         left_out.truncate(LEFT_OUT);
         missing = wanted.saturating_sub(plans.len());
     }
-    let (targets, homeless_pages) = settle(runtime, &plans, request.target)?;
+    let (targets, homeless_pages) = settle(runtime, &plans, request.target);
     let bytes = |blocks: usize| count(blocks).saturating_mul(block_size);
     let clear = plans.iter().all(BlockPlan::is_clear);
     Ok(OfflinePlan {
@@ -204,111 +204,65 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
 }
 
 /// Where the pages of the blocks would go, and how many would find no room.
-fn settle(
-    runtime: &Runtime,
-    plans: &[BlockPlan],
-    target: TargetChoice,
-) -> Result<(Vec<TargetRoom>, u64), ControlError> {
-    let nodes = runtime.nodes()?;
+fn settle(runtime: &Runtime, plans: &[BlockPlan], target: TargetChoice) -> (Vec<TargetRoom>, u64) {
     let mut rooms: Vec<TargetRoom> = Vec::new();
-    for zone in nodes.iter().flat_map(|node| &node.zones) {
-        if zone.managed_pages == 0 {
-            continue;
-        }
-        let counts = runtime.zone_use(zone.node, zone.zone)?;
-        let mut free_pages = counts.free_pages.saturating_add(counts.cached_pages);
-        for plan in plans {
-            if (plan.node, plan.zone) == (zone.node, Some(zone.zone)) {
-                let own = runtime
-                    .machine()
-                    .hotplug()
-                    .block_counts(BlockId::new(plan.block));
-                let own = own.map_or(0, |counts| counts.free_and_cached().get());
-                free_pages = free_pages.saturating_sub(own);
-            }
-        }
-        rooms.push(TargetRoom {
-            node: zone.node,
-            zone: zone.zone,
-            free_pages,
-            takes_pages: 0,
-        });
-    }
     let mut homeless = 0u64;
     for plan in plans {
         let mut left = plan.move_pages;
-        for (node, zone) in target_zones(&nodes, plan, target) {
-            let room = rooms.iter_mut().find(|r| (r.node, r.zone) == (node, zone));
-            let Some(room) = room else { continue };
-            let takes = left.min(room.free_pages.saturating_sub(room.takes_pages));
-            room.takes_pages += takes;
+        for (node, zone) in targets(runtime, plan, target) {
+            if left == 0 {
+                break;
+            }
+            let at = rooms.iter().position(|r| (r.node, r.zone) == (node, zone));
+            let at = at.unwrap_or_else(|| {
+                rooms.push(room(runtime, plans, node, zone));
+                rooms.len() - 1
+            });
+            let takes = left.min(rooms[at].free_pages - rooms[at].takes_pages);
+            rooms[at].takes_pages += takes;
             left -= takes;
         }
         homeless = homeless.saturating_add(left);
     }
     rooms.retain(|room| room.takes_pages > 0);
-    Ok((rooms, homeless))
+    (rooms, homeless)
 }
 
-/// How many pages of one block would find no room. Looks at no more of the other blocks than it
-/// takes to find enough.
-fn homeless(runtime: &Runtime, plan: &BlockPlan) -> Result<u64, ControlError> {
-    let target = TargetChoice::default();
-    let zones = target_zones(&runtime.nodes()?, plan, target);
+/// What a zone could take of the blocks' pages, outside the blocks themselves.
+fn room(runtime: &Runtime, plans: &[BlockPlan], node: u32, zone: ZoneName) -> TargetRoom {
     let hotplug = runtime.machine().hotplug();
-    let mut left = plan.move_pages;
-    for block in runtime.machine().view().blocks {
-        if left == 0 {
-            return Ok(0);
-        }
-        let zone = block.zone.map(Into::into);
-        let place = zone.zip(block.nodes.first().map(|node| u32::from(node.get())));
-        let is_target = place.is_some_and(|(zone, node)| zones.contains(&(node, zone)));
-        if is_target && block.id.get() != plan.block {
-            let free = hotplug.block_counts(block.id);
-            left = left.saturating_sub(free.map_or(0, |counts| counts.free_and_cached().get()));
-        }
-    }
-    // Blocks of several zones have some, too.
-    match left {
-        0 => Ok(0),
-        _ => Ok(settle(runtime, std::slice::from_ref(plan), target)?.1),
+    let here = plans
+        .iter()
+        .filter(|plan| (plan.node, plan.zone) == (node, Some(zone)));
+    let own = here.filter_map(|plan| hotplug.block_counts(BlockId::new(plan.block)));
+    let own = own.fold(0u64, |sum, counts| {
+        sum.saturating_add(counts.free_and_cached().get())
+    });
+    let wanted = plans
+        .iter()
+        .fold(0u64, |sum, plan| sum.saturating_add(plan.move_pages));
+    let enough = PageCount::new(wanted.saturating_add(own));
+    let found = node_id(node).map(|node| hotplug.room(node, zone.into(), enough));
+    let found = found.unwrap_or_default();
+    TargetRoom {
+        node,
+        zone,
+        free_pages: found.get().saturating_sub(own),
+        takes_pages: 0,
     }
 }
 
 /// Zones that may take the pages of a block, best first.
-fn target_zones(
-    nodes: &[NodeInfo],
-    plan: &BlockPlan,
-    target: TargetChoice,
-) -> Vec<(u32, ZoneName)> {
-    let mut near: Vec<u32> = nodes
-        .iter()
-        .filter(|node| node.has_memory)
-        .map(|node| node.id)
-        .collect();
-    near.sort_by_key(|&node| (node.abs_diff(plan.node), node));
-    let others: Vec<u32> = near
-        .iter()
-        .copied()
-        .filter(|&node| node != plan.node)
-        .collect();
-    match target {
-        TargetChoice::LeaveNode if others.is_empty() => {}
-        TargetChoice::LeaveNode => near = others,
-        TargetChoice::LeaveNodeFirst => {
-            near = others;
-            near.push(plan.node);
-        }
-        TargetChoice::SameNodeFirst => {}
-    }
-    let movable = plan.zone == Some(ZoneName::Movable);
-    let zones = ZoneName::ALL.into_iter().rev();
-    let zones: Vec<ZoneName> = zones.filter(|zone| movable || zone.is_kernel()).collect();
-    let all = near
-        .iter()
-        .flat_map(|&node| zones.iter().map(move |&zone| (node, zone)));
-    all.collect()
+fn targets(runtime: &Runtime, plan: &BlockPlan, target: TargetChoice) -> Vec<(u32, ZoneName)> {
+    let (Some(zone), Some(node)) = (plan.zone, node_id(plan.node)) else {
+        return Vec::new();
+    };
+    let hotplug = runtime.machine().hotplug();
+    let all = hotplug.offline_targets(node, zone.into(), convert::target(target));
+    let named = all.into_iter();
+    named
+        .map(|(node, kind)| (u32::from(node.get()), kind.into()))
+        .collect()
 }
 
 pub(super) fn why(runtime: &Runtime, id: u64) -> Result<Why, ControlError> {
@@ -332,7 +286,11 @@ pub(super) fn why(runtime: &Runtime, id: u64) -> Result<Why, ControlError> {
         return Ok(of(false, summary, None));
     }
     let plan = plan_block(runtime, &block);
-    let homeless = homeless(runtime, &plan)?;
+    let (_, homeless) = settle(
+        runtime,
+        std::slice::from_ref(&plan),
+        TargetChoice::default(),
+    );
     let can_go = plan.is_clear() && homeless == 0;
     let summary = match (&plan.never, plan.obstacles.first()) {
         (Some(never), _) => never.clone(),
