@@ -5,7 +5,7 @@
 
 use super::answer::Answer;
 use super::event::{MemoryEvent, MemoryNotify};
-use super::retired::Retired;
+use super::lists::{List, Lists};
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -135,12 +135,9 @@ impl Place {
     }
 }
 
-pub(super) type List = Arc<[Place]>;
-
 /// The notifier chain of a machine.
 pub struct Chain {
-    list: Mutex<(List, u64)>,
-    retired: Retired,
+    lists: Lists,
 }
 
 /// A place on the chain; dropping it leaves the chain.
@@ -176,8 +173,7 @@ impl fmt::Debug for Registration {
 impl Chain {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            list: Mutex::new((Arc::from([]), 0)),
-            retired: Retired::new(),
+            lists: Lists::new(),
         })
     }
 
@@ -193,10 +189,7 @@ impl Chain {
             priority,
             ..Default::default()
         };
-        let id = self.list.with(|(_, next)| {
-            *next += 1;
-            *next
-        });
+        let id = self.lists.number();
         let subscriber = Arc::new(Subscriber {
             callback: Box::new(move |notice| callback(notice).into()),
             standing: Standing(AtomicU32::new(0)),
@@ -206,7 +199,7 @@ impl Chain {
             order: (Reverse(priority), id),
             subscriber: subscriber.clone(),
         };
-        self.change(|list| {
+        self.lists.change(|list| {
             // Behind those of equal priority that came before; numbers tell who did.
             let at = list.partition_point(|other| other.order < place.order);
             let (before, behind) = list.split_at(at);
@@ -221,34 +214,13 @@ impl Chain {
     }
 
     fn remove(&self, id: u64) {
-        self.change(|list| list.iter().filter(|p| p.order.1 != id).cloned().collect());
-    }
-
-    /// Replaces the list. The new one is made without the lock, so that a round that begins
-    /// meanwhile does not wait for it; if another change was quicker, it is made again.
-    fn change(&self, make: impl Fn(&[Place]) -> List) {
-        let _change = self.retired.change();
-        let mut seen = self.list();
-        loop {
-            let made = make(&seen);
-            let changed = self.list.with(|(list, _)| {
-                let same = Arc::ptr_eq(list, &seen);
-                same.then(|| core::mem::replace(list, made))
-                    .ok_or_else(|| list.clone())
-            });
-            match changed {
-                Ok(replaced) => {
-                    drop(seen);
-                    return self.retired.keep(replaced);
-                }
-                Err(now) => seen = now,
-            }
-        }
+        self.lists
+            .change(|list| list.iter().filter(|p| p.order.1 != id).cloned().collect());
     }
 
     /// To be called when a transaction has let go of the lists it walked.
     pub(crate) fn released(&self) {
-        self.retired.released();
+        self.lists.released();
     }
 
     /// What is kept of every subscriber, in calling order.
@@ -257,13 +229,13 @@ impl Chain {
         let stats = |of: &Place| of.subscriber.stats.with(|stats| stats.clone());
         let all = list.iter().map(stats).collect();
         drop(list);
-        self.retired.released();
+        self.lists.released();
         all
     }
 
     /// The chain as it is now.
     pub(super) fn list(&self) -> List {
-        self.list.with(|(list, _)| list.clone())
+        self.lists.current()
     }
 }
 

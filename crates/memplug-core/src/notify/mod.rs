@@ -7,8 +7,8 @@
 //! (I-NOTIFY-1); or the whole chain does, as on Linux.
 //!
 //! - `event`: the events and their argument. `answer`: what a callback can say, and what Linux
-//!   makes of it. `chain`: registration. `round`: dispatch. `retired`: lists that were replaced
-//!   while a round walked them. `invoke`: calling what may panic.
+//!   makes of it. `chain`: registration. `round`: dispatch. `lists`: the list, and those that
+//!   were replaced while a round walked them. `invoke`: calling what may panic.
 //!
 //! Registering and dropping from inside a callback is allowed: a round runs over the chain as
 //! it was when the round began, except that a subscriber dropped meanwhile is not called any
@@ -18,7 +18,7 @@ mod answer;
 mod chain;
 mod event;
 mod invoke;
-mod retired;
+mod lists;
 mod round;
 
 pub use answer::Answer;

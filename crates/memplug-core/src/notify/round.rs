@@ -7,9 +7,10 @@
 //! then on, and so is everybody's first call.
 
 use super::answer::Answer;
-use super::chain::{Chain, List, Notice, Place, Reply, Subscriber};
+use super::chain::{Chain, Notice, Place, Reply, Subscriber};
 use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, guarded};
+use super::lists::List;
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
 use alloc::boxed::Box;
