@@ -1,7 +1,9 @@
 //! The bench over its socket: the lines of the transcripts, and bad words, each with the answer
 //! that a real kernel's helpers would have printed.
 
-use memplug_control::{Bench, BenchSocket, MachineFile, ask_bench, run_line};
+use memplug_control::{
+    Attempt, Bench, BenchSocket, Control, MachineFile, OnlineWord, Runtime, ask_bench, run_line,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,4 +83,60 @@ fn callbacks_by_words() {
     ] {
         assert!(run_line(&*bench, line).is_err(), "{line}");
     }
+}
+
+/// Blocks 32 to 35 on node 1, which has no processor, and 36 and 37 on node 0, which has.
+fn plugged() -> (Arc<Runtime>, Arc<Bench>) {
+    let text = "[machine]\nnodes = 2\nlike = \"linux\"\n\
+                [[boot]]\nstart = \"0x100000\"\nend = \"0x20000000\"\n";
+    let file = MachineFile::parse(text, Path::new("m.toml")).expect("good");
+    let runtime = Arc::new(file.build().expect("a machine"));
+    let bench = Arc::new(Bench::new(runtime.clone()).expect("a bench"));
+    for line in ["plug 512M 1", "plug 256M 0"] {
+        run_line(&*bench, line).expect("words");
+    }
+    (runtime, bench)
+}
+
+fn online(runtime: &Runtime, block: u64, word: OnlineWord) {
+    let done = runtime.online(block, Some(word), &Attempt::default());
+    done.expect("online");
+}
+
+#[test]
+fn memory_is_taken_in_the_order_in_which_it_came() {
+    let (runtime, bench) = plugged();
+    let run = |line: &str| run_line(&*bench, line).expect("words").remove(0);
+    online(&runtime, 33, OnlineWord::OnlineMovable);
+    online(&runtime, 32, OnlineWord::OnlineMovable);
+    run("hog a 8 1");
+    assert_eq!(run("blocks a"), "blocks a: memory33=2048");
+    run("thp t 130 1");
+    assert!(run("blocks t").starts_with("blocks t: memory32="));
+    for line in ["unhog a", "unhog t"] {
+        run(line);
+    }
+    // The map of what is added lies in the kernel block that came first, and pins it.
+    online(&runtime, 35, OnlineWord::OnlineKernel);
+    online(&runtime, 34, OnlineWord::OnlineKernel);
+    run("plug 128M 1");
+    let free = runtime.offline(34, &Attempt::default());
+    free.expect("nothing in it");
+    let pinned = runtime.offline(35, &Attempt::default());
+    assert_eq!(pinned.expect_err("pinned").errno(), Some(16));
+}
+
+#[test]
+fn the_system_takes_from_its_first_kernel_block_only() {
+    let (runtime, _bench) = plugged();
+    online(&runtime, 36, OnlineWord::OnlineKernel);
+    online(&runtime, 37, OnlineWord::OnlineKernel);
+    let first = runtime.offline(36, &Attempt::default());
+    assert_eq!(first.expect_err("in use").errno(), Some(16));
+    let second = runtime.offline(37, &Attempt::default());
+    second.expect("nothing in it");
+    // Nothing runs on node 1.
+    online(&runtime, 32, OnlineWord::OnlineKernel);
+    let other = runtime.offline(32, &Attempt::default());
+    other.expect("nothing in it");
 }

@@ -2,8 +2,9 @@
 //!
 //! `slots`: where DIMMs go, as a computer's firmware places them. `residents`: pages held under
 //! a name, real and touched. `callbacks`: notifiers that answer as told. `record`: events and
-//! uevents as lines. `system`: what a kernel keeps for itself.
+//! uevents as lines. `system`: what a kernel keeps for itself. `arrivals`: which block it takes first.
 
+mod arrivals;
 mod callbacks;
 mod record;
 mod residents;
@@ -15,8 +16,9 @@ use crate::change::{AddSpec, RemoveHow};
 use crate::control::{Attempt, Control, Guard};
 use crate::error::ControlError;
 use crate::workload::{HoldRequest, PluggedDimm, Workload, WorkloadError};
+use arrivals::Arrivals;
 use callbacks::Callbacks;
-use memplug::Registration;
+use memplug::{NodeId, Registration};
 use record::Record;
 use residents::Residents;
 use slots::Slots;
@@ -33,6 +35,8 @@ pub struct Bench {
     residents: Residents,
     callbacks: Callbacks,
     record: Arc<Record>,
+    system: Arc<SystemMemory>,
+    arrivals: Arc<Arrivals>,
     _watch: Guard,
     _first: Registration,
 }
@@ -49,10 +53,15 @@ impl Bench {
         let watch = runtime.watch(Box::new(move |event| told.keep(event)));
         // Called before everyone else, and of no opinion: what it answers changes nothing.
         let first = record.clone();
-        let system = SystemMemory::new(runtime.machine())?;
+        let system = Arc::new(SystemMemory::new(runtime.machine())?);
+        let takes = system.clone();
+        let arrivals = Arc::new(Arrivals::default());
+        let order = arrivals.clone();
+        let geometry = *runtime.machine().hotplug().geometry();
         let called = move |notice: &memplug::Notice<'_>| {
             first.begin(notice.event.into(), &convert::notify(notice.notify));
-            system.came(notice);
+            order.note(geometry.block_of(notice.notify.start_pfn), notice);
+            takes.came(notice);
             memplug::Answer::Done
         };
         let first = runtime.machine().subscribe(RECORD, i32::MAX, called);
@@ -69,11 +78,13 @@ impl Bench {
         }
         Ok(Self {
             slots: Mutex::new(slots),
-            residents: Residents::new(runtime.machine()),
+            residents: Residents::new(runtime.machine(), arrivals.clone()),
             callbacks: Callbacks::new(runtime.machine())?,
             _watch: watch.map_err(failed)?,
             _first: first,
             record,
+            system,
+            arrivals,
             runtime,
         })
     }
@@ -93,7 +104,10 @@ impl Workload for Bench {
         let nodes = u32::from(self.runtime.machine().hotplug().nodes());
         let (slot, start) = self.slots().take(size, node, nodes, at).map_err(named)?;
         let spec = AddSpec::dimm(node, size).at(start);
+        let node = NodeId::new(u16::try_from(node).unwrap_or(u16::MAX));
+        let aside = self.system.make_way(&self.arrivals, node);
         let added = self.runtime.add(&spec, &Attempt::default());
+        self.system.let_go(aside);
         let (device, blocks) = match added {
             Ok(report) => (Some(report.device), report.blocks),
             Err(_) => (None, Vec::new()),

@@ -2,10 +2,11 @@
 //! first page is pinned. Each page begins with its number, so that what was lost or torn on the
 //! way is found when it is given back.
 
+use super::arrivals::{Arrivals, InOrder};
 use crate::runtime::planning::known_node;
 use crate::workload::{HoldKind, HoldRequest, WorkloadError};
 use memplug::core::PageRequest;
-use memplug::{Machine, NodeId, Order, Page, Pfn, Pool, Relocate, Relocation};
+use memplug::{Machine, NodeId, Order, Page, Pfn, Relocate, Relocation};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -62,6 +63,7 @@ impl Relocate for Resident {
 
 pub(super) struct Residents {
     machine: Machine,
+    arrivals: Arc<Arrivals>,
     all: Mutex<BTreeMap<String, Arc<Resident>>>,
 }
 
@@ -69,9 +71,10 @@ pub(super) struct Residents {
 type Places<K> = Vec<(K, u64)>;
 
 impl Residents {
-    pub(super) fn new(machine: &Machine) -> Self {
+    pub(super) fn new(machine: &Machine, arrivals: Arc<Arrivals>) -> Self {
         Self {
             machine: machine.clone(),
+            arrivals,
             all: Mutex::default(),
         }
     }
@@ -108,7 +111,13 @@ impl Residents {
             .machine
             .movable_pool(&request.name, Arc::downgrade(&holder));
         let pool = pool.map_err(|error| WorkloadError::Owner(error.to_string()))?;
-        fill(&resident, &pool, &wanted, request)?;
+        let order = match request.kind {
+            HoldKind::Huge => Order::PAGEBLOCK,
+            HoldKind::Movable | HoldKind::Pinned => Order::ZERO,
+        };
+        let wanted = wanted.order(order);
+        let mut pages = InOrder::new(&self.machine, &self.arrivals, &pool, &wanted);
+        fill(&resident, &mut pages, order, request)?;
         let mut all = self.all();
         if all.contains_key(&request.name) {
             return Err(WorkloadError::Exists(request.name.clone()));
@@ -165,32 +174,27 @@ fn begins_with(page: &Page, number: u64) -> bool {
 
 fn fill(
     resident: &Resident,
-    pool: &Pool,
-    wanted: &PageRequest,
+    pages: &mut InOrder<'_>,
+    order: Order,
     request: &HoldRequest,
 ) -> Result<(), WorkloadError> {
-    let order = match request.kind {
-        HoldKind::Huge => Order::PAGEBLOCK,
-        HoldKind::Movable | HoldKind::Pinned => Order::ZERO,
-    };
-    let wanted = wanted.order(order);
     let count = request.mib.saturating_mul(256) / order.pages().get();
     for number in 0..count {
-        let taken = pool.page(&wanted);
-        let mut page =
-            taken.map_err(|_| WorkloadError::NoMemory(number * order.pages().get() / 256))?;
+        let taken = pages.next();
+        let none = WorkloadError::NoMemory(number * order.pages().get() / 256);
+        let mut page = taken.ok_or(none)?;
         for small in page.chunks_mut(4096) {
             small.fill(1);
         }
         if let Some(head) = page.get_mut(..8) {
             head.copy_from_slice(&number.to_le_bytes());
         }
-        let mut pages = resident.pages();
+        let mut held = resident.pages();
         let pfn = page.pfn();
         if number == 0 && request.kind == HoldKind::Pinned {
-            pages.pinned = Some(pfn);
+            held.pinned = Some(pfn);
         }
-        pages.held.insert(pfn, (page, number));
+        held.held.insert(pfn, (page, number));
     }
     Ok(())
 }

@@ -6,12 +6,16 @@
 //! the need met. One page stands for all of them here. Boot memory in that zone meets the need
 //! beforehand. Left out: what the system keeps in boot memory.
 
+use super::arrivals::Arrivals;
 use crate::workload::WorkloadError;
 use memplug::core::units::CpuId;
 use memplug::core::{MemoryMap, Owner, PageRequest, Stays, ZoneKind};
-use memplug::{Machine, MemoryEvent, MigrateType, NodeId, Notice, Order};
+use memplug::{Machine, MemoryEvent, MigrateType, NodeId, Notice, Order, Pfn};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Chunks of 2 MiB kept away from memory maps at most.
+const CHUNKS: usize = 4096;
 
 pub(super) struct SystemMemory {
     machine: Machine,
@@ -32,6 +36,44 @@ impl SystemMemory {
             owner: owner.map_err(|error| WorkloadError::Owner(error.to_string()))?,
             met: Mutex::new(with_normal.map(|node| node.id).collect()),
         })
+    }
+
+    /// Keeps everything away from the memory maps of what comes next to `node` that a kernel would
+    /// not give them. To be given back with [`Self::let_go`].
+    pub(super) fn make_way(&self, arrivals: &Arrivals, node: NodeId) -> Vec<Pfn> {
+        let hotplug = self.machine.hotplug();
+        let mut aside = Vec::new();
+        if hotplug.memory_map() == MemoryMap::Outside {
+            return aside;
+        }
+        let request = PageRequest::unmovable(node).order(Order::PAGEBLOCK);
+        let need = request.wanted_order().pages();
+        loop {
+            let Ok(chunk) = hotplug.alloc(CpuId::new(0), &self.owner, &request) else {
+                // What seemed to be room is none: nobody can tell where the maps go.
+                self.let_go(aside);
+                return Vec::new();
+            };
+            let block = hotplug.geometry().block_of(chunk);
+            if aside.len() < CHUNKS && arrivals.is_late(&self.machine, block, need) {
+                aside.push(chunk);
+                continue;
+            }
+            // Here the next one will be looked for.
+            self.free(chunk, Order::PAGEBLOCK);
+            return aside;
+        }
+    }
+
+    pub(super) fn let_go(&self, aside: Vec<Pfn>) {
+        for chunk in aside {
+            self.free(chunk, Order::PAGEBLOCK);
+        }
+    }
+
+    fn free(&self, page: Pfn, order: Order) {
+        let freed = self.machine.hotplug().free(page, order, &self.owner);
+        debug_assert_eq!(freed, Ok(()));
     }
 
     /// Takes its page, if a block came where it looks for one.
@@ -55,8 +97,7 @@ impl SystemMemory {
                 met.insert(notice.node);
                 return;
             }
-            let freed = hotplug.free(page, Order::ZERO, &self.owner);
-            debug_assert_eq!(freed, Ok(()));
+            self.free(page, Order::ZERO);
         }
     }
 }
