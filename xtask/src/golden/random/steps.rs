@@ -421,7 +421,7 @@ impl Scene {
         let Some(id) = self.block() else { return };
         let node = self.world.blocks[&id].node;
         self.say(format!(
-            "x $M/memory{id}/{{state,online,phys_index,phys_device,removable,valid_zones}} 2>&1"
+            "[ ! -d $M/memory{id} ] || x $M/memory{id}/{{state,online,phys_index,phys_device,removable,valid_zones}}"
         ));
         self.say("x $N/online $N/has_memory $N/has_normal_memory $N/has_cpu $N/possible");
         self.say(format!(
