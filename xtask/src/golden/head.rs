@@ -59,6 +59,7 @@ impl Head {
         };
         let mut node_mem = String::new();
         let mut cpu_node = String::new();
+        let mut cpus = head.cpu_nodes.len();
         let mut words = field("machine").split_whitespace();
         while let Some(option) = words.next() {
             let value = words
@@ -70,9 +71,8 @@ impl Head {
                 "--node-mem" => node_mem = value.into(),
                 "--cpu-node" => cpu_node = value.into(),
                 "--smp" => {
-                    let cpus: usize = value.split(',').next().unwrap_or("").parse()?;
+                    cpus = value.split(',').next().unwrap_or("").parse()?;
                     ensure!((1..=64).contains(&cpus), "--smp {value}; use 1 to 64");
-                    head.cpu_nodes = vec![0; cpus];
                 }
                 // Room for DIMMs is not limited here.
                 "--maxmem" | "--timeout" => {}
@@ -83,6 +83,8 @@ impl Head {
             let nodes: Result<Vec<u16>, _> = cpu_node.split(',').map(str::parse).collect();
             head.cpu_nodes = nodes.context("--cpu-node")?;
         }
+        // Processors without a node are on the first one; nodes without a processor have none.
+        head.cpu_nodes.resize(cpus, 0);
         head.node_mem = match node_mem.as_str() {
             "" => vec![size(&head.mem)?],
             list => list
@@ -118,6 +120,8 @@ mod tests {
             (head.cpu_nodes.as_slice(), head.append.as_str()),
             (&[0, 1, 2][..], "movable_node")
         );
+        let fewer = Head::parse("# machine: --numa 2 --cpu-node 1 --smp 4\n").expect("fewer");
+        assert_eq!(fewer.cpu_nodes, [1, 0, 0, 0]);
     }
 
     #[test]
