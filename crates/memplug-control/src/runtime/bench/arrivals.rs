@@ -8,8 +8,8 @@
 //! Left out: free lists after much use, whose order nobody can tell.
 
 use memplug::core::units::PageCount;
-use memplug::core::{BlockState, PageRequest};
-use memplug::{BlockId, Machine, MemoryEvent, Notice, Page, Pool};
+use memplug::core::{BlockState, PageRequest, ZoneKind};
+use memplug::{BlockId, Machine, MemoryEvent, NodeId, Notice, Page, Pool};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,29 +20,66 @@ pub(super) struct Arrivals(Mutex<Vec<BlockId>>);
 impl Arrivals {
     pub(super) fn note(&self, block: BlockId, notice: &Notice<'_>) {
         let mut order = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match notice.event {
-            MemoryEvent::Online | MemoryEvent::Offline => order.retain(|other| *other != block),
-            _ => return,
+        let known = order.iter().position(|other| *other == block);
+        let goes = matches!(
+            notice.event,
+            MemoryEvent::Online | MemoryEvent::Offline | MemoryEvent::CancelOffline
+        );
+        if let Some(at) = known.filter(|_| goes) {
+            order.remove(at);
         }
-        if notice.event == MemoryEvent::Online {
+        // What was isolated goes to the end, too.
+        let back = notice.event == MemoryEvent::CancelOffline && known.is_some();
+        if back || notice.event == MemoryEvent::Online {
             order.push(block);
+        }
+    }
+
+    /// The block from which a kernel would serve what was served from `block`, in the middle of
+    /// `notice`.
+    pub(super) fn first(&self, machine: &Machine, block: BlockId, notice: &Notice<'_>) -> BlockId {
+        let before = self.before_in(machine, block, notice).into_iter();
+        let mut with_room = before.filter(|id| has_room(machine, *id, PageCount::new(1)));
+        with_room.next().unwrap_or(block)
+    }
+
+    /// Free pages that a kernel would hand out before those of the block that just came.
+    pub(super) fn room_before(&self, machine: &Machine, notice: &Notice<'_>) -> PageCount {
+        let block = machine
+            .hotplug()
+            .geometry()
+            .block_of(notice.notify.start_pfn);
+        let before = self.before_in(machine, block, notice).into_iter();
+        let counts = before.filter_map(|id| machine.hotplug().block_counts(id));
+        counts.fold(PageCount::new(0), |sum, counts| {
+            sum.saturating_add(counts.free_and_cached())
+        })
+    }
+
+    /// Blocks of the same zone that came before; the zone of the block of `notice` is its.
+    fn before_in(&self, machine: &Machine, block: BlockId, notice: &Notice<'_>) -> Vec<BlockId> {
+        let own = machine
+            .hotplug()
+            .geometry()
+            .block_of(notice.notify.start_pfn);
+        match block == own {
+            true => self.earlier(machine, block, (notice.node, notice.zone)),
+            false => self.before(machine, block),
         }
     }
 
     /// Blocks of the same zone that came before.
     fn before(&self, machine: &Machine, block: BlockId) -> Vec<BlockId> {
-        let zone = |id| {
-            let block = machine.hotplug().block(id)?;
-            let serves = block.state() == BlockState::Online;
-            serves.then_some((block.node(), block.zone?))
-        };
-        let Some(own) = zone(block) else {
-            return Vec::new();
-        };
+        let zone = serving(machine, block);
+        zone.map_or_else(Vec::new, |zone| self.earlier(machine, block, zone))
+    }
+
+    fn earlier(&self, machine: &Machine, block: BlockId, zone: Place) -> Vec<BlockId> {
         let order = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = order.iter().position(|other| *other == block);
         let before = order[..at.unwrap_or(0)].iter().copied();
-        before.filter(|id| zone(*id) == Some(own)).collect()
+        let before = before.filter(|id| serving(machine, *id) == Some(zone));
+        before.collect()
     }
 
     /// Whether a kernel would have taken so many pages from another block, that came before.
@@ -50,6 +87,15 @@ impl Arrivals {
         let before = self.before(machine, block).into_iter();
         before.rev().any(|id| has_room(machine, id, need))
     }
+}
+
+type Place = (NodeId, ZoneKind);
+
+/// The zone that an online block serves.
+fn serving(machine: &Machine, block: BlockId) -> Option<Place> {
+    let block = machine.hotplug().block(block)?;
+    let serves = block.state() == BlockState::Online;
+    serves.then_some((block.node(), block.zone?))
 }
 
 fn has_room(machine: &Machine, block: BlockId, need: PageCount) -> bool {

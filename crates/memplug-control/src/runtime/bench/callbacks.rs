@@ -5,6 +5,7 @@
 //! kernel. A page that a callback keeps is one nobody can move: unmovable in a kernel zone, and
 //! one whose owner never moves it in Movable.
 
+use super::arrivals::Arrivals;
 use crate::lists::{number_list, zone_words};
 use crate::numbers::unsigned_of;
 use crate::runtime::planning::known_node;
@@ -44,6 +45,7 @@ struct Callback {
     priority: i32,
     behaviour: Arc<Mutex<Behaviour>>,
     machine: Machine,
+    arrivals: Arc<Arrivals>,
     owner: Owner,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -55,6 +57,7 @@ struct Entry {
 
 pub(super) struct Callbacks {
     machine: Machine,
+    arrivals: Arc<Arrivals>,
     owner: Owner,
     entries: Mutex<BTreeMap<String, Entry>>,
     log: Arc<Mutex<Vec<String>>>,
@@ -133,10 +136,11 @@ fn events_of(word: &str) -> Vec<MemoryEvent> {
 }
 
 impl Callbacks {
-    pub(super) fn new(machine: &Machine) -> Result<Self, WorkloadError> {
+    pub(super) fn new(machine: &Machine, arrivals: Arc<Arrivals>) -> Result<Self, WorkloadError> {
         let owner = machine.hotplug().owner("callbacks", Arc::new(Stays));
         Ok(Self {
             machine: machine.clone(),
+            arrivals,
             owner: owner.map_err(|error| WorkloadError::Owner(error.to_string()))?,
             entries: Mutex::default(),
             log: Arc::default(),
@@ -217,6 +221,7 @@ impl Callbacks {
             priority,
             behaviour: behaviour.clone(),
             machine: self.machine.clone(),
+            arrivals: self.arrivals.clone(),
             owner: self.owner.clone(),
             log: self.log.clone(),
         };
@@ -284,8 +289,12 @@ impl Callback {
             return "none";
         };
         free(hotplug, &self.owner, Some(pfn));
-        match notice.notify.range().contains(pfn) {
-            _ if was == Some(pfn) => "the same page",
+        if was == Some(pfn) {
+            return "the same page";
+        }
+        let block_of = |pfn| hotplug.geometry().block_of(pfn);
+        let served = self.arrivals.first(&self.machine, block_of(pfn), notice);
+        match served == block_of(notice.notify.start_pfn) {
             true => "inside",
             false => "outside",
         }
@@ -293,6 +302,9 @@ impl Callback {
 
     /// A page of the block that came, which nobody can move.
     fn take_one(&self, notice: &Notice<'_>) -> Option<Pfn> {
+        if self.arrivals.room_before(&self.machine, notice).get() >= TRIES as u64 {
+            return None;
+        }
         let held = self.search(notice, MigrateType::Movable, TRIES);
         if held.is_none() || ZoneName::from(notice.zone) == ZoneName::Movable {
             return held;

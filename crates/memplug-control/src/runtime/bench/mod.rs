@@ -79,7 +79,7 @@ impl Bench {
         Ok(Self {
             slots: Mutex::new(slots),
             residents: Residents::new(runtime.machine(), arrivals.clone()),
-            callbacks: Callbacks::new(runtime.machine())?,
+            callbacks: Callbacks::new(runtime.machine(), arrivals.clone())?,
             _watch: watch.map_err(failed)?,
             _first: first,
             record,
