@@ -159,11 +159,11 @@ fn a_plan_that_would_go_counts_what_it_left_out() {
     let json = machine.expect(0, &["plan", "offline", "--size", "256M", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["left_out"][0]["block"], 0);
-    assert_eq!(
-        (&json["left_out_count"], &json["never_count"]),
-        (&1.into(), &1.into())
-    );
-    // What could be settled is told when that would help.
+}
+
+#[test]
+fn what_could_be_settled_is_told_when_that_would_help() {
+    let machine = Machine::new();
     machine.bench(&["pin", "holder", "4", "1"]);
     let plan = machine.expect(75, &["plan", "offline", "--size", "64G"]);
     assert!(plan.contains("held by holder"), "{plan}");

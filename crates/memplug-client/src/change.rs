@@ -32,7 +32,7 @@ pub(crate) fn changed<T: DeserializeOwned>(
     parameters: &impl Serialize,
     mut tell: impl FnMut(Step),
 ) -> Result<T, ClientError> {
-    let mut last = None;
+    let (mut last, mut ahead) = (None, Vec::new());
     for reply in client.inner.call_more(&method(name), parameters)? {
         let reply = reply?;
         // Shaped as the steps of every change are; other fields of a last reply are not read.
@@ -50,9 +50,17 @@ pub(crate) fn changed<T: DeserializeOwned>(
                 tell(Step::Moving { block, progress });
             }
         }
+        if let Some(Value::Array(done)) = reply.get("done") {
+            ahead.extend_from_slice(done);
+        }
         last = Some(reply);
     }
-    read(last.ok_or_else(nothing_said)?)
+    let mut last = last.ok_or_else(nothing_said)?;
+    if let Some(Value::Array(done)) = last.pointer_mut("/outcome/done") {
+        ahead.append(done);
+        *done = ahead;
+    }
+    read(last)
 }
 
 /// Everything that happens, one after the other.

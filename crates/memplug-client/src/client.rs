@@ -134,8 +134,18 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn plan(&mut self, parameters: &PlanParameters) -> Result<OfflinePlan, ClientError> {
-        let reply: PlanReply = self.call("Plan", parameters)?;
-        Ok(reply.plan)
+        let mut whole: Option<OfflinePlan> = None;
+        for reply in self.inner.call_more(&method("Plan"), parameters)? {
+            let mut part = read::<PlanReply>(reply?)?.plan;
+            match &mut whole {
+                None => whole = Some(part),
+                Some(whole) => {
+                    whole.blocks.append(&mut part.blocks);
+                    whole.left_out.append(&mut part.left_out);
+                }
+            }
+        }
+        whole.ok_or_else(nothing_said)
     }
 
     /// Why a block is where it is.

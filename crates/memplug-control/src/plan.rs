@@ -76,7 +76,8 @@ pub struct Obstacle {
     /// Whose they are: an owner of pages, or the subscriber that refused or had not answered.
     pub owner: String,
     /// Why, as one stable word: `reserved`, `unmovable`, `reclaimable`, `not_released`,
-    /// `pinned`, `busy`, `no_room`, `not_reached`, `isolated`, `refused`, `no_answer`.
+    /// `pinned`, `busy`, `no_room`, `not_reached`, `isolated`, `refused`, `no_answer`; `more` for
+    /// those of a long list that are not listed.
     pub kind: String,
     /// Why, in words.
     pub reason: String,
@@ -164,14 +165,8 @@ pub struct OfflinePlan {
     /// Pages that would find no room.
     pub homeless_pages: u64,
     /// Blocks that were looked at and left out because of what stands in the way, those that can
-    /// never go last; at most 64.
+    /// never go last.
     pub left_out: Vec<BlockPlan>,
-    /// How many were left out.
-    #[serde(default)]
-    pub left_out_count: u64,
-    /// Of those, how many can never go.
-    #[serde(default)]
-    pub never_count: u64,
     /// Whether all of it would work as far as can be seen.
     pub feasible: bool,
 }

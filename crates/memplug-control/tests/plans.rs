@@ -1,6 +1,9 @@
 //! Plans: the cheapest blocks, where their pages would go, who stands in the way; and that
 //! nothing changes by planning.
 
+use memplug::core::units::CpuId;
+use memplug::core::{MoveOutcome, PageOwner, PageRequest};
+use memplug::{NodeId, Pfn};
 use memplug_control::{
     AddSpec, Attempt, Bench, Control, HoldKind, HoldRequest, OnlineWord, PlanRequest, PlanTarget,
     Runtime, TargetChoice, Workload, ZoneName,
@@ -149,6 +152,42 @@ fn why_counts_the_room_for_one_block() {
     let told =
         format!("memory{full} stays: no room for {missing} of its pages; free memory elsewhere");
     assert_eq!((why.can_go, why.summary), (false, told));
+}
+
+/// Every page of it stays, each for a reason of its own.
+struct Restless;
+
+impl PageOwner for Restless {
+    fn can_migrate(&self, page: Pfn) -> MoveOutcome {
+        MoveOutcome::Pinned(format!("slot {page}").into())
+    }
+}
+
+#[test]
+fn a_long_list_of_obstacles_is_cut_and_says_so() {
+    let (runtime, _bench) = machine();
+    let hotplug = runtime.machine().hotplug();
+    let owner = hotplug.owner("restless", Arc::new(Restless));
+    let owner = owner.expect("a number");
+    for _ in 0..600 {
+        let request = PageRequest::movable(NodeId::new(1));
+        hotplug
+            .alloc(CpuId::new(0), &owner, &request)
+            .expect("a page");
+    }
+    let plan = runtime.plan_offline(&PlanRequest::of(PlanTarget::Node(1)));
+    let plan = plan.expect("a plan");
+    let used = plan.blocks.iter().find(|block| !block.is_clear());
+    let obstacles = &used.expect("one is in the way").obstacles;
+    let pages: u64 = obstacles.iter().map(|one| one.nr_pages).sum();
+    assert_eq!((obstacles.len(), pages), (257, 600));
+    assert_eq!(
+        obstacles[256].to_string(),
+        format!(
+            "344 pages of memory{} held by others (344 ranges that are not listed)",
+            obstacles[0].block
+        )
+    );
 }
 
 #[test]

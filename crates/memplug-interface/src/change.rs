@@ -304,6 +304,9 @@ pub struct OnlineReply {
     /// The operation, in the first of several replies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<u64>,
+    /// Blocks that went, ahead of a long outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Vec<BlockDone>>,
     /// What it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -321,6 +324,9 @@ pub struct OfflineReply {
     /// How far that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Blocks that went, ahead of a long outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Vec<BlockDone>>,
     /// What it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -5,7 +5,7 @@
 use crate::audit::is_online;
 use crate::parameters::read;
 use crate::service::{Machine, answer, failed};
-use memplug_control::{BlockInfo, ControlError, ZoneInfo};
+use memplug_control::{BlockInfo, BlockPlan, ControlError, OfflinePlan, ZoneInfo};
 use memplug_interface::{
     AuditParameters, AuditReply, Block, BlocksReply, DevicesReply, GroupsReply,
     ListBlocksParameters, MachineReply, Node, NodesReply, PlanParameters, PlanReply, PolicyReply,
@@ -149,11 +149,50 @@ pub(crate) fn plan(machine: &Machine, exchange: &mut Exchange<'_>) {
     };
     match parameters.request() {
         Err(_) => exchange.invalid_parameter("what"),
-        Ok(request) => {
-            let found = machine.control.plan_offline(&request);
-            answer(exchange, found.map(|plan| PlanReply { plan }));
+        Ok(request) => match machine.control.plan_offline(&request) {
+            Ok(plan) => reply_plan(exchange, plan),
+            Err(error) => failed(exchange, &error),
+        },
+    }
+}
+
+/// Blocks and obstacles in one of several replies: well below the longest message.
+const PLAN_AT_A_TIME: usize = 1024;
+
+fn weight(blocks: &[BlockPlan]) -> usize {
+    blocks.iter().map(|block| 1 + block.obstacles.len()).sum()
+}
+
+/// The beginning of a list, at least one of it; the rest stays.
+fn part(blocks: &mut Vec<BlockPlan>) -> Vec<BlockPlan> {
+    let (mut count, mut sum) = (0, 0);
+    while let Some(block) = blocks.get(count) {
+        sum += 1 + block.obstacles.len();
+        if count > 0 && sum > PLAN_AT_A_TIME {
+            break;
+        }
+        count += 1;
+    }
+    let rest = blocks.split_off(count);
+    std::mem::replace(blocks, rest)
+}
+
+/// Answers with a plan, in parts if it is long and that is wanted.
+fn reply_plan(exchange: &mut Exchange<'_>, mut plan: OfflinePlan) {
+    let is_long = weight(&plan.blocks) + weight(&plan.left_out) > PLAN_AT_A_TIME;
+    if is_long && exchange.wants_more() {
+        let mut blocks = std::mem::take(&mut plan.blocks);
+        let mut left_out = std::mem::take(&mut plan.left_out);
+        while !blocks.is_empty() || !left_out.is_empty() {
+            let mut one = plan.clone();
+            match blocks.is_empty() {
+                false => one.blocks = part(&mut blocks),
+                true => one.left_out = part(&mut left_out),
+            }
+            exchange.reply_continues(&PlanReply { plan: one });
         }
     }
+    exchange.reply(&PlanReply { plan });
 }
 
 pub(crate) fn why(machine: &Machine, exchange: &mut Exchange<'_>) {

@@ -72,19 +72,19 @@ fn left_out(text: &mut String, plan: &OfflinePlan, verbose: bool) {
             shown += 1;
         }
     }
-    let rest = plan.left_out_count.saturating_sub(shown);
+    let rest = plan.left_out.len() - shown;
     if rest > 0 {
-        let never = match plan.never_count {
+        let never = plan.left_out.iter().filter(|block| block.never.is_some());
+        let never = match never.count() {
             0 => String::new(),
             all if all == rest => " that can never go".into(),
             some => format!(", {some} can never go"),
         };
-        let more = if verbose { "" } else { "; -v lists them" };
-        let _ = writeln!(text, "left out: {}{never}{more}", blocks(rest));
+        let _ = writeln!(text, "left out: {}{never}; -v lists them", blocks(rest));
     }
 }
 
-fn blocks(count: u64) -> String {
+fn blocks(count: usize) -> String {
     format!("{count} block{}", if count == 1 { "" } else { "s" })
 }
 
@@ -115,7 +115,7 @@ fn text(plan: &OfflinePlan, verbose: bool) -> String {
         );
     }
     left_out(&mut text, plan, verbose);
-    let count = u64::try_from(plan.blocks.len()).unwrap_or(u64::MAX);
+    let count = plan.blocks.len();
     let _ = match count {
         0 => write!(text, "nothing"),
         _ => write!(text, "{} in {}", Bytes::new(plan.bytes), blocks(count)),

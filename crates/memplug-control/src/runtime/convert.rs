@@ -268,8 +268,30 @@ pub(super) fn removed(report: &core::RemoveReport, txn: u64, took_us: u64) -> Re
     }
 }
 
+/// Obstacles that are listed; a block may have thousands, and messages have a length.
+const LISTED: usize = 256;
+
+/// The first obstacles, and one for the rest.
 pub(super) fn obstacles(blockers: &Blockers, geometry: &Geometry) -> Vec<Obstacle> {
-    let obstacles = blockers.iter().map(|blocker| Obstacle {
+    let mut obstacles = listed(blockers, geometry);
+    let mut rest = blockers.iter().skip(LISTED);
+    if let Some(first) = rest.next() {
+        let start = first.range.start();
+        let pages: u64 = rest.map(|blocker| blocker.range.count().get()).sum();
+        obstacles.push(Obstacle {
+            block: geometry.block_of(start).get(),
+            start_pfn: start.get(),
+            nr_pages: first.range.count().get().saturating_add(pages),
+            owner: "others".into(),
+            kind: "more".into(),
+            reason: format!("{} ranges that are not listed", blockers.len() - LISTED),
+        });
+    }
+    obstacles
+}
+
+fn listed(blockers: &Blockers, geometry: &Geometry) -> Vec<Obstacle> {
+    let obstacles = blockers.iter().take(LISTED).map(|blocker| Obstacle {
         block: geometry.block_of(blocker.range.start()).get(),
         start_pfn: blocker.range.start().get(),
         nr_pages: blocker.range.count().get(),

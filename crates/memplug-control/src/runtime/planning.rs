@@ -17,9 +17,6 @@ use memplug::core::MigrateType;
 use memplug::{BlockId, Machine, PageCount};
 use std::collections::BTreeMap;
 
-/// Blocks that are named though they were left out.
-const LEFT_OUT: usize = 64;
-
 /// Pages of a block by owner. Costs that block, however many there are.
 pub(super) fn block_use(machine: &Machine, id: BlockId) -> BlockUse {
     let hotplug = machine.hotplug();
@@ -158,10 +155,6 @@ fn candidates(
     }
 }
 
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
 pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePlan, ControlError> {
     let (blocks, wanted) = candidates(runtime, request)?;
     let block_size = Control::machine(runtime)?.block_size;
@@ -176,19 +169,18 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
         (never, !clear, cost, std::cmp::Reverse(plan.block))
     });
     let mut left_out = Vec::new();
-    let (mut left_out_count, mut never_count) = (0, 0);
     let mut missing = 0;
     if let Some(wanted) = wanted {
         let clear = plans.iter().take_while(|plan| plan.is_clear()).count();
         left_out = plans.split_off(clear.min(wanted));
         left_out.retain(|plan| !plan.is_clear());
-        left_out_count = count(left_out.len());
-        never_count = count(left_out.iter().filter(|plan| plan.never.is_some()).count());
-        left_out.truncate(LEFT_OUT);
         missing = wanted.saturating_sub(plans.len());
     }
     let (targets, homeless_pages) = settle(runtime, &plans, request.target);
-    let bytes = |blocks: usize| count(blocks).saturating_mul(block_size);
+    let bytes = |count: usize| {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        count.saturating_mul(block_size)
+    };
     let clear = plans.iter().all(BlockPlan::is_clear);
     Ok(OfflinePlan {
         bytes: bytes(plans.len()),
@@ -198,8 +190,6 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
         targets,
         homeless_pages,
         left_out,
-        left_out_count,
-        never_count,
     })
 }
 

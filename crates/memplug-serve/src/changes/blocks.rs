@@ -14,8 +14,10 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Failures that are told of in full.
+/// Failures that are told of.
 const FAILURES: usize = 256;
+/// Obstacles of all failures together; what comes behind has its line only.
+const OBSTACLES: usize = 1024;
 
 pub(super) struct Blocks<'r> {
     pub(super) running: &'r Running,
@@ -46,7 +48,10 @@ impl Work {
 
     fn fail(&mut self, error: &ControlError) {
         if self.failures.len() < FAILURES {
-            self.failures.push(error.into());
+            let mut failure = Failure::from(error);
+            let told: usize = self.failures.iter().map(|one| one.obstacles.len()).sum();
+            failure.obstacles.truncate(OBSTACLES.saturating_sub(told));
+            self.failures.push(failure);
         }
     }
 

@@ -16,8 +16,8 @@ use blocks::Blocks;
 use memplug_control::{Control, ControlError, PolicyName, Progress, TargetChoice};
 use memplug_interface::{
     AddParameters, AddReply, CancelParameters, Failed, Mode, OfflineParameters, OfflineReply,
-    OnlineParameters, OnlineReply, PolicyReply, RemoveParameters, RemoveReply, SetPolicyParameters,
-    Target, errors,
+    OnlineParameters, OnlineReply, Outcome, PolicyReply, RemoveParameters, RemoveReply,
+    SetPolicyParameters, Target, errors,
 };
 use memplug_varlink::Exchange;
 use serde::Serialize;
@@ -32,6 +32,9 @@ const PROGRESS: usize = 16;
 /// Progress is told no more often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
+/// Blocks that went are told of so many at a time.
+const DONE_AT_A_TIME: usize = 2048;
+
 enum Message {
     Progress(Value),
     Ended(Result<Value, Box<Failed>>),
@@ -42,9 +45,22 @@ struct Running {
     control: Arc<dyn Control>,
     ticket: Ticket,
     told: SyncSender<Message>,
+    wants_more: bool,
 }
 
 impl Running {
+    /// Tells of blocks that went ahead of an outcome that is too long for one message.
+    fn tell_ahead(&self, outcome: &mut Outcome) {
+        while outcome.done.len() > DONE_AT_A_TIME {
+            let rest = outcome.done.split_off(DONE_AT_A_TIME);
+            let part = std::mem::replace(&mut outcome.done, rest);
+            if self.wants_more {
+                // Nobody waits any more if the connection's thread is gone.
+                let _ = self.told.send(Message::Progress(json!({ "done": part })));
+            }
+        }
+    }
+
     /// Progress in the words of `shape`, now and then.
     fn progress(&self, shape: impl Fn(&Progress) -> Value + Send + Sync + 'static) -> Told {
         let (told, last) = (self.told.clone(), Mutex::new(None::<Instant>));
@@ -83,6 +99,7 @@ fn run<T: Serialize>(
         control: machine.control.clone(),
         ticket,
         told,
+        wants_more: exchange.wants_more(),
     };
     let span = tracing::info_span!(
         "operation",
@@ -133,7 +150,10 @@ pub(crate) fn add(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     run(machine, exchange, parameters.deadline_ms, move |running| {
         let attempt = running.ticket.attempt(TargetChoice::default(), None);
         let added = running.ticket.ended(running.control.add(&spec, &attempt));
-        let added = added.map_err(|error| Box::new(Failed::from(&error)))?;
+        let mut added = added.map_err(|error| Box::new(Failed::from(&error)))?;
+        // The last one may be the failure that ended it.
+        let last = added.auto_online.len().saturating_sub(1);
+        added.auto_online.drain(last.min(DONE_AT_A_TIME)..last);
         Ok(AddReply {
             operation: None,
             added: Some(added),
@@ -189,8 +209,10 @@ pub(crate) fn online(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
         },
     );
     run_blocks(machine, exchange, &asked, move |blocks| {
+        let mut outcome = blocks.online(word)?;
+        blocks.running.tell_ahead(&mut outcome);
         Ok(OnlineReply {
-            outcome: Some(blocks.online(word)?),
+            outcome: Some(outcome),
             ..OnlineReply::default()
         })
     });
@@ -209,8 +231,10 @@ pub(crate) fn offline(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
         deadline_ms: parameters.deadline_ms,
     };
     run_blocks(machine, exchange, &asked, |blocks| {
+        let mut outcome = blocks.offline()?;
+        blocks.running.tell_ahead(&mut outcome);
         Ok(OfflineReply {
-            outcome: Some(blocks.offline()?),
+            outcome: Some(outcome),
             ..OfflineReply::default()
         })
     });
