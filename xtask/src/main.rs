@@ -8,7 +8,8 @@
 //! - `mask`, `paths`, `functions`: as much of Rust's syntax as the rules need, and no more.
 //! - `project`: all of these together. `tidy`: the rules, one a file. `golden`: the replay.
 //!
-//! `cargo xtask bench` builds and runs the benchmark harness; see `bench`.
+//! `cargo xtask bench` builds and runs the benchmark harness; see `bench`. `cargo xtask fuzz` does
+//! the same with the fuzz targets; see `fuzz`.
 //!
 //! Left out: a parser. The rules read text whose strings and comments have been blanked, so
 //! they also work on a tree that does not compile, and take no time worth speaking of.
@@ -17,6 +18,7 @@
 mod bench;
 mod config;
 mod functions;
+mod fuzz;
 mod golden;
 mod mask;
 mod packages;
@@ -43,6 +45,8 @@ enum Command {
     Tidy,
     /// Measure memplug beside its peers
     Bench(bench::Arguments),
+    /// Feed everything that takes bytes from others with bytes, guided by coverage
+    Fuzz(fuzz::Arguments),
     /// Replay transcripts of a real kernel on a served machine, and compare
     Golden(golden::Arguments),
 }
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Tidy => tidy(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Golden(arguments) => golden(&arguments),
     };
     match done {

@@ -54,5 +54,5 @@ pub use codec::{Decoder, MESSAGE_LIMIT, TooLong, encode};
 pub use message::{Call, Reply, errors};
 pub use peer::Peer;
 pub use server::{
-    About, Exchange, Hangup, Interface, Limits, ListenError, Listener, Server, Service,
+    About, Exchange, Hangup, Interface, Limits, ListenError, Listener, Server, Service, serve,
 };

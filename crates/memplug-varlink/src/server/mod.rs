@@ -62,6 +62,18 @@ impl Default for Limits {
     }
 }
 
+/// Serves one connection on this thread, until it ends.
+///
+/// # Errors
+/// When the socket is gone.
+pub fn serve(stream: UnixStream, service: &dyn Service, limits: &Limits) -> io::Result<()> {
+    let peer = Peer::of(&stream)?;
+    stream.set_write_timeout(Some(limits.send))?;
+    let hangup = Hangup::new(stream.try_clone()?);
+    Connection::new(stream, hangup, peer).serve(service);
+    Ok(())
+}
+
 /// Connections that are open, by number.
 #[derive(Default)]
 struct Open {
