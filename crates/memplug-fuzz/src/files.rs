@@ -7,6 +7,7 @@ use crate::words::{offset, written};
 use arbitrary::{Result, Unstructured};
 use memplug_control::{AddSpec, Attempt, Control, RemoveHow, Runtime};
 use memplug_sysfs::{Place, Sort, Tree};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// So many steps at most.
@@ -23,16 +24,23 @@ struct Files {
     tree: Arc<Tree>,
     kernel: Kernel,
     /// Every file there was at first; those of the DIMM may be gone.
-    all: &'static [(String, Place)],
+    kinds: &'static [Kind],
     open: Vec<Opened>,
 }
 
-/// Every machine has the same.
-static ALL: OnceLock<Vec<(String, Place)>> = OnceLock::new();
+/// Files of one name, wherever they are.
+#[derive(Default)]
+struct Kind {
+    writable: bool,
+    files: Vec<(String, Place)>,
+}
 
-/// Every file by path; those that can be written twice, as more happens there.
-fn all(tree: &Tree) -> Vec<(String, Place)> {
-    let mut found = Vec::new();
+/// Every machine has the same.
+static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+
+/// Every file there is, by name, those that can be written first.
+fn kinds(tree: &Tree) -> Vec<Kind> {
+    let mut kinds: BTreeMap<String, Kind> = BTreeMap::new();
     let mut directories = vec![String::new()];
     while let Some(directory) = directories.pop() {
         let place = tree.find(&directory).expect("listed");
@@ -42,25 +50,39 @@ fn all(tree: &Tree) -> Vec<(String, Place)> {
                 Sort::Directory => directories.push(path),
                 Sort::File => {
                     let of = tree.attributes(entry.place).expect("listed");
-                    let times = if of.mode & 0o222 == 0 { 1 } else { 2 };
-                    found.extend(vec![(path, entry.place); times]);
+                    let kind = kinds.entry(entry.name).or_default();
+                    kind.writable |= of.mode & 0o222 != 0;
+                    kind.files.push((path, entry.place));
                 }
                 Sort::Link => {}
             }
         }
     }
-    found
+    let mut kinds: Vec<Kind> = kinds.into_values().collect();
+    kinds.sort_by_key(|kind| !kind.writable);
+    kinds
+}
+
+/// A file: of each name as often as of any other, of those that can be written more often.
+fn file(u: &mut Unstructured<'_>, kinds: &'static [Kind]) -> Result<&'static (String, Place)> {
+    let writable = kinds.partition_point(|kind| kind.writable);
+    let kinds = match u.ratio(3, 4)? {
+        true => &kinds[..writable],
+        false => kinds,
+    };
+    let kind = u.choose(kinds)?;
+    u.choose(&kind.files)
 }
 
 impl Files {
     fn new() -> Self {
         let (runtime, tree) = plugged();
-        let all = ALL.get_or_init(|| all(&tree));
+        let kinds = KINDS.get_or_init(|| kinds(&tree));
         Self {
             kernel: Kernel::new(tree.clone()),
             runtime,
             tree,
-            all,
+            kinds,
             open: Vec::new(),
         }
     }
@@ -77,7 +99,7 @@ impl Files {
     }
 
     fn open(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (path, place) = u.choose(self.all)?.clone();
+        let (path, place) = file(u, self.kinds)?.clone();
         let flags = u.int_in_range(0..=3)?;
         let there = self.tree.attributes(place).is_ok();
         let reply = self.kernel.open(place.number(), flags);
@@ -139,7 +161,7 @@ impl Files {
 
     /// A size, a mode, an owner, times: whatever the bits say.
     fn set(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (path, place) = u.choose(self.all)?;
+        let (path, place) = file(u, self.kinds)?;
         let before = seen(&*self.runtime, true);
         let mut body = u32::from(u.arbitrary::<u16>()?).to_ne_bytes().to_vec();
         body.resize(88, 0);
