@@ -137,7 +137,8 @@ impl Fuzz {
     fn keep(&self, target: &str) -> Result<()> {
         let status = self
             .program(target)
-            .arg("-merge=1")
+            // Few: one for each piece of code, not for each number of times it is passed.
+            .args(["-set_cover_merge=1", "-use_counters=0"])
             .arg(self.corpus(target))
             .arg(made(&self.folder.join("found").join(target))?)
             .status()
