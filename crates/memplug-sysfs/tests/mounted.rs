@@ -232,6 +232,23 @@ fn reading_and_writing_one_open_file() {
     assert_eq!(at.state(32), BlockState::Online);
 }
 
+/// Before it was read, a file says that there is something new in it, and never again.
+#[test]
+fn polling_a_file() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let Some(at) = mounted() else { return };
+    let mut file = fs::File::open(at.path("memory/memory32/state")).expect("open");
+    let ready = |file: &fs::File| {
+        let mut fds = [PollFd::new(file, PollFlags::IN | PollFlags::PRI)];
+        poll(&mut fds, Some(&Timespec::default())).expect("polled");
+        fds[0].revents()
+    };
+    let new = PollFlags::PRI | PollFlags::ERR;
+    assert_eq!(ready(&file), new | PollFlags::IN);
+    file.read_to_string(&mut String::new()).expect("readable");
+    assert_eq!(ready(&file), PollFlags::IN);
+}
+
 #[test]
 fn a_signal_ends_an_offline_and_it_is_undone() {
     let Some(at) = mounted() else { return };

@@ -38,6 +38,11 @@ impl OpenFile {
         (offset != 0 && offset == *next).then(|| text.clone())
     }
 
+    /// Whether it was read at all.
+    pub(super) fn was_read(&self) -> bool {
+        locked(&self.text).is_some()
+    }
+
     /// Keeps it for a reader that is at `next` now.
     pub(super) fn keep(&self, text: Arc<[u8]>, next: u64) {
         *locked(&self.text) = Some((text, next));

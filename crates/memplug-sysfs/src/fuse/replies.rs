@@ -157,6 +157,11 @@ pub(super) fn written(unique: u64, bytes: usize) -> Vec<u8> {
     Out::new().u32(bytes).u32(0).done(unique)
 }
 
+/// What a file is ready for, as bits of `poll`.
+pub(super) fn ready(unique: u64, bits: u32) -> Vec<u8> {
+    Out::new().u32(bits).u32(0).done(unique)
+}
+
 pub(super) fn statfs(unique: u64) -> Vec<u8> {
     Out::new()
         .zeroes(40)

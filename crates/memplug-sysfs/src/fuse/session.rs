@@ -132,6 +132,7 @@ impl Session {
                 self.handles.close(body.u64().ok_or(Errno::INVAL)?);
                 Ok(replies::empty(unique))
             }
+            Opcode::Poll => self.poll(request),
             Opcode::StatFs => Ok(replies::statfs(unique)),
             Opcode::Access => {
                 self.tree.attributes(place(request)?)?;
@@ -214,6 +215,16 @@ impl Session {
             self.handles.open(file),
             true,
         ))
+    }
+
+    /// Always ready to read and write; until it was read there is also something new to read.
+    fn poll(&self, request: &Request<'_>) -> Answer {
+        const READY: u32 = 0x145;
+        const NEW: u32 = 0xa;
+        let mut body = request.body;
+        let file = self.file(body.u64().ok_or(Errno::INVAL)?)?;
+        let new = if file.was_read() { 0 } else { NEW };
+        Ok(replies::ready(request.unique, READY | new))
     }
 
     /// An open file whose block is still the one it was.

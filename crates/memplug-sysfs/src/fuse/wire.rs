@@ -69,6 +69,7 @@ opcodes! {
     Create = 35,
     Interrupt = 36,
     Destroy = 38,
+    Poll = 40,
     BatchForget = 42,
     Rename2 = 45,
 }
