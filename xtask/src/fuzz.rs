@@ -117,7 +117,7 @@ impl Fuzz {
             .program(target)
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-artifact_prefix={prefix}"))
-            .args(["-print_final_stats=1", "-verbosity=1"])
+            .args(["-print_final_stats=1", "-verbosity=0", "-print_funcs=0"])
             .args([found, self.corpus(target)])
             .status()
             .with_context(|| format!("the target {target} does not start; build it anew"))?;
