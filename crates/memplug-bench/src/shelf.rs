@@ -91,17 +91,21 @@ impl Shelf {
 impl Relocate for Shelf {
     fn relocate(&self, moves: &mut [Relocation<'_>]) {
         let mut pages = self.pages();
-        for step in moves {
-            let place = self.place(step.from());
-            let slot = place.and_then(|place| pages.get_mut(place));
-            match slot.and_then(Option::as_mut) {
-                Some(page) => {
-                    if step.move_page(page).is_err() {
-                        step.pinned("not the page that lies there");
-                    }
+        let mut slots = pages.iter_mut();
+        let mut next = 0;
+        let pairs = moves.iter_mut().filter_map(|step| {
+            // Moves come in the order of frames, and so lie the slots.
+            let skip = self.place(step.from())?.checked_sub(next)?;
+            next += skip + 1;
+            match slots.nth(skip).and_then(Option::as_mut) {
+                Some(page) => Some((step, page)),
+                None => {
+                    step.gone();
+                    None
                 }
-                None => step.gone(),
             }
-        }
+        });
+        // What is left is not moved, and the round finds that out.
+        let _ = Relocation::move_pages(pairs);
     }
 }

@@ -11,6 +11,7 @@
 use crate::cpu;
 use crate::error::PoolError;
 use crate::machine::Inner;
+use crate::sys::Stream;
 use memplug_core::{MigrateType, MoveOutcome, Owner, PageError, PageMove, PageOwner, PageRequest};
 use memplug_units::{NodeId, Order, PageCount, Pfn};
 use std::fmt;
@@ -30,7 +31,9 @@ struct PoolInner {
 /// How the holder of movable pages moves them. Implemented by caches, allocators, regions.
 pub trait Relocate: Send + Sync {
     /// Moves pages: find each by [`Relocation::from`] and hand it over, or say why not. Called
-    /// while a block goes offline, on the thread of that operation.
+    /// while a block goes offline, on the thread of that operation, with up to 512 pages, in the
+    /// order of their frames. Handing over many pages with one call of
+    /// [`Relocation::move_pages`] is faster than one by one.
     fn relocate(&self, moves: &mut [Relocation<'_>]);
 
     /// Whether the page could be moved now; for plans. `Err` names what pins it.
@@ -80,23 +83,80 @@ impl Relocation<'_> {
     /// # Errors
     /// [`NotThisPage`]; nothing was moved.
     pub fn move_page(&mut self, page: &mut Page) -> Result<(), NotThisPage> {
+        self.copy_page(page, &Stream::new())
+    }
+
+    /// Moves many pages, each as [`Relocation::move_page`] does. The holder lends them all until
+    /// the last is copied, so that what is costly about copying is done once for all of them.
+    ///
+    /// ```
+    /// use memplug::{Page, Relocate, Relocation};
+    /// use std::sync::Mutex;
+    ///
+    /// /// Pages that lie anywhere.
+    /// struct Buffers(Mutex<Vec<Page>>);
+    ///
+    /// impl Relocate for Buffers {
+    ///     fn relocate(&self, moves: &mut [Relocation<'_>]) {
+    ///         let mut pages = self.0.lock().expect("nobody panics with it");
+    ///         pages.sort_by_key(Page::pfn);
+    ///         let mut pages = pages.iter_mut().peekable();
+    ///         // Both are in the order of frames now.
+    ///         let pairs = moves.iter_mut().filter_map(|step| {
+    ///             while pages.next_if(|page| page.pfn() < step.from()).is_some() {}
+    ///             match pages.next_if(|page| page.pfn() == step.from()) {
+    ///                 Some(page) => Some((step, page)),
+    ///                 None => {
+    ///                     step.gone();
+    ///                     None
+    ///                 }
+    ///             }
+    ///         });
+    ///         Relocation::move_pages(pairs).expect("the very pages");
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The first [`NotThisPage`]. Such pages are left where they are, all others are moved.
+    pub fn move_pages<'p, 'a: 'p>(
+        pairs: impl IntoIterator<Item = (&'p mut Relocation<'a>, &'p mut Page)>,
+    ) -> Result<(), NotThisPage> {
+        // Dropped last, also when the iterator panics, and no page is anybody else's before:
+        // `'p` outlives this call, whatever the iterator does.
+        let stream = Stream::new();
+        pairs
+            .into_iter()
+            .map(|(step, page)| step.copy_page(page, &stream))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Whether the page was moved.
+    pub fn is_moved(&self) -> bool {
+        self.step.outcome == MoveOutcome::Moved
+    }
+
+    /// The copy is there for other threads when `stream` is dropped: until then `page` must
+    /// stay borrowed.
+    fn copy_page(&mut self, page: &mut Page, stream: &Stream) -> Result<(), NotThisPage> {
         let wanted = self.step.from;
         let same_machine = std::ptr::eq(&*page.pool.machine, self.machine);
-        let untouched = self.step.outcome != MoveOutcome::Moved;
-        if page.pfn != wanted || page.order != self.step.order || !same_machine || !untouched {
+        let fits = page.pfn == wanted && page.order == self.step.order;
+        if !fits || !same_machine || self.is_moved() {
             return Err(NotThisPage {
                 given: page.pfn,
                 wanted,
             });
         }
-        let from = page.as_ptr();
-        let to = self.machine.address(self.step.to);
-        let len = page.len();
-        let (from, to) = (self.machine.offset(from), self.machine.offset(to));
+        let arena = &self.machine.memory().arena;
+        let from = self.machine.offset(page.as_ptr());
+        let to = self.machine.offset(self.machine.address(self.step.to));
+        let len = page.len() as u64;
         // SAFETY: both are allocated chunks of `len` bytes in mapped, writable blocks. The
         // source is `page`'s, borrowed exclusively, so nobody writes to it; the target was
-        // allocated for this move and no reference to it exists.
-        let copied = unsafe { self.machine.memory().arena.copy(from, to, len as u64) };
+        // allocated for this move and no reference to it exists, nor will before the stream is
+        // dropped: only `page` leads there, and both callers hold it borrowed until then.
+        let copied = unsafe { arena.copy_in(stream, from, to, len) };
         debug_assert_eq!(copied, Ok(()));
         if copied.is_ok() {
             page.pfn = self.step.to;

@@ -2,8 +2,8 @@
 //! move is named.
 
 use memplug::{
-    BlockId, Bytes, Machine, NodeId, OfflineError, OfflineOptions, OnlineWord, Page, PageRequest,
-    Pfn, Pool, Reason, Relocate, Relocation, TargetPolicy,
+    BlockId, Bytes, Machine, NodeId, NotThisPage, OfflineError, OfflineOptions, OnlineWord, Page,
+    PageRequest, Pfn, Pool, Reason, Relocate, Relocation, TargetPolicy,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -358,4 +358,82 @@ proptest! {
             prop_assert!(page.iter().all(|byte| byte == &copy[key]), "page {}", key);
         }
     }
+}
+
+/// Hands all its pages over at once, paired with moves by place in the list, and for two of them
+/// with each other's.
+#[derive(Default)]
+struct Crate {
+    pages: Mutex<Vec<Page>>,
+    mixed_up: Mutex<Vec<NotThisPage>>,
+    swaps: bool,
+}
+
+impl Relocate for Crate {
+    fn relocate(&self, moves: &mut [Relocation<'_>]) {
+        let mut pages = self.pages.lock().expect("no panics in here");
+        pages.sort_by_key(Page::pfn);
+        let first = pages.partition_point(|page| page.pfn() < moves[0].from());
+        let mut batch: Vec<_> = moves.iter_mut().zip(&mut pages[first..]).collect();
+        if self.swaps && self.mixed_up.lock().expect("no panics in here").is_empty() {
+            let (one, two) = batch.split_at_mut(1);
+            std::mem::swap(&mut one[0].1, &mut two[0].1);
+        }
+        let moved = Relocation::move_pages(batch);
+        self.mixed_up
+            .lock()
+            .expect("no panics in here")
+            .extend(moved.err());
+    }
+}
+
+fn move_a_batch(swaps: bool) -> (Vec<NotThisPage>, u32) {
+    let machine = machine();
+    plug(&machine, 0, 4);
+    let blocks = plug(&machine, 1, 1);
+    let held = Arc::new(Crate {
+        swaps,
+        ..Crate::default()
+    });
+    let holder: Weak<dyn Relocate> = Arc::<Crate>::downgrade(&held);
+    let pool = machine.movable_pool("crate", holder).expect("pool");
+    let mut first = Vec::new();
+    for i in 0..300u32 {
+        let mut page = pool.page_on(NodeId::new(1)).expect("page");
+        page.chunks_exact_mut(4)
+            .for_each(|word| word.copy_from_slice(&i.to_le_bytes()));
+        first.push(page.pfn());
+        held.pages.lock().expect("no panics in here").push(page);
+    }
+    let report = machine
+        .offline(blocks[0], &OfflineOptions::default())
+        .expect("offline");
+    assert_eq!(report.moved.get(), 300);
+    let pages = held.pages.lock().expect("no panics in here");
+    let mut numbers: Vec<u32> = Vec::new();
+    for page in pages.iter() {
+        let number = u32::from_le_bytes(page[..4].try_into().expect("four bytes"));
+        assert!(
+            page.chunks_exact(4)
+                .all(|word| word == number.to_le_bytes())
+        );
+        assert!(!first.contains(&page.pfn()), "{page:?} is where it was");
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..300), "{numbers:?}");
+    let mixed_up = held.mixed_up.lock().expect("no panics in here").clone();
+    (mixed_up, report.migration_rounds)
+}
+
+#[test]
+fn a_batch_moves_with_its_contents() {
+    assert_eq!(move_a_batch(false), (vec![], 1));
+}
+
+#[test]
+fn what_is_mixed_up_in_a_batch_stays_until_it_is_handed_over_rightly() {
+    let (mixed_up, rounds) = move_a_batch(true);
+    assert_eq!((mixed_up.len(), rounds), (1, 2));
+    assert_ne!(mixed_up[0].given, mixed_up[0].wanted);
 }

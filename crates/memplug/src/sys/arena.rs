@@ -22,7 +22,7 @@
 // UNSAFETY: mapping calls pull memory from under references; raw copies need the caller's word.
 
 use super::backing::{Backing, Source};
-use super::copy;
+use super::copy::{self, Stream};
 use core::num::NonZero;
 use core::ptr::{self, NonNull};
 use rustix::io::{Errno, retry_on_intr};
@@ -266,15 +266,45 @@ impl Arena {
     /// until the call returns no other thread writes to either or reads the destination, and no
     /// reference to the destination lives.
     pub unsafe fn copy(&self, from: u64, to: u64, len: u64) -> Result<(), ArenaError> {
+        let (source, target, size) = self.apart(from, to, len)?;
+        // SAFETY: both ranges are in the arena and apart, as just checked; the rest is the caller's
+        // promise.
+        unsafe { copy::copy(source, target, size) };
+        Ok(())
+    }
+
+    /// Copies bytes within the arena as one of many copies, past the cache from a page on. Other
+    /// threads see them when `stream` is dropped.
+    ///
+    /// # Safety
+    /// As [`Arena::copy`], until `stream` is dropped, which it must be.
+    pub(crate) unsafe fn copy_in(
+        &self,
+        stream: &Stream,
+        from: u64,
+        to: u64,
+        len: u64,
+    ) -> Result<(), ArenaError> {
+        let (source, target, size) = self.apart(from, to, len)?;
+        // SAFETY: both ranges are in the arena and apart, as just checked; the rest is the caller's
+        // promise.
+        unsafe { stream.copy(source, target, size) };
+        Ok(())
+    }
+
+    /// Checks that two ranges lie in the arena and share nothing.
+    fn apart(
+        &self,
+        from: u64,
+        to: u64,
+        len: u64,
+    ) -> Result<(NonNull<u8>, NonNull<u8>, usize), ArenaError> {
         let (source, size) = self.inside(from, len)?;
         let (target, _) = self.inside(to, len)?;
         if from.abs_diff(to) < len {
             return Err(ArenaError::Overlap { from, to, len });
         }
-        // SAFETY: both ranges are in the arena and apart, as just checked; the rest is the caller's
-        // promise.
-        unsafe { copy::copy(source, target, size) };
-        Ok(())
+        Ok((source, target, size))
     }
 
     /// Writes zeroes, past the cache for large sizes.

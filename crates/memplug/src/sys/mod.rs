@@ -57,4 +57,5 @@ mod scratch;
 
 pub use arena::{Access, Arena, ArenaError};
 pub use backing::{Backing, BackingError, BackingKind, Place, TmpfsStep};
+pub(crate) use copy::Stream;
 pub use hugepages::HugePage;
