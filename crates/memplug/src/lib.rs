@@ -25,8 +25,8 @@
 //!
 //! # Map
 //! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time. `memory`: real memory behind frames.
-//! `page`: pages one can use, and how they move. `watch`: what happens, as it happens. `sys`:
-//! the system-call edge. All unsafe code is in `sys` and `page`, each block with its reason.
+//! `page`: pages one can use, and how they move. `shared`: pages that many read. `watch`: what happens, as it happens. `sys`:
+//! the system-call edge. All unsafe code is in `sys`, `page` and `shared`, each block with its reason.
 
 mod builder;
 mod cpu;
@@ -35,6 +35,10 @@ mod machine;
 mod memory;
 mod page;
 mod plug;
+#[cfg(not(loom))]
+mod shared;
+#[cfg(loom)]
+pub mod shared;
 #[cfg_attr(
     not(test),
     expect(
@@ -52,6 +56,7 @@ pub use machine::Machine;
 pub use memory::{DeviceMemory, MemoryUse};
 pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};
 pub use plug::Plugged;
+pub use shared::{Exclusive, PageRef, Seen, SharedPages, Vacant};
 pub use sys::rss::{Resident, available_bytes, resident};
 pub use sys::{ArenaError, BackingError, BackingKind, HugePage, TmpfsStep};
 pub use turn::{Turn, Waited};

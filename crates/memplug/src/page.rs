@@ -291,12 +291,16 @@ impl Page {
         self.order
     }
 
-    fn as_ptr(&self) -> *mut u8 {
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.pool.machine.address(self.pfn)
     }
 
     fn len(&self) -> usize {
-        self.pool.machine.page_bytes() << self.order.get()
+        1 << self.len_shift()
+    }
+    /// Binary logarithm of its length in bytes.
+    pub(crate) fn len_shift(&self) -> u32 {
+        self.pool.machine.page_bytes().trailing_zeros() + u32::from(self.order.get())
     }
 }
 

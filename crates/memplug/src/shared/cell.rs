@@ -1,0 +1,220 @@
+//! Words that say where pages are, and who may touch them.
+//!
+//! | bits | field |
+//! |---|---|
+//! | 0 | locked: one thread has the cell to itself |
+//! | 1-6 | binary logarithm of the page's length in bytes |
+//! | 12-63 | its address; all is 0 if there is no page |
+//!
+//! Readers announce themselves and then look at the word. Who changes a page locks the cell and
+//! then asks who announced himself; if anybody did, the cell is opened again as it was. Nobody
+//! waits for readers, and readers wait only for somebody who is at it. A reader whose thread
+//! reads many cells already, or is being torn down, counts itself in the cell instead.
+//!
+//! The words lie close together, and all else of a cell elsewhere: a reader has to have the word
+//! before it can begin to wait for the page, so what decides its speed is how many words the
+//! processor's caches hold.
+
+use super::readers::{Readers, Record};
+use memplug_core::frame::sync::{AtomicU32, AtomicU64, Ordering};
+use std::ptr;
+
+#[cfg(loom)]
+use loom::sync::atomic::fence;
+#[cfg(not(loom))]
+use std::sync::atomic::fence;
+
+const LOCKED: u64 = 1;
+const LEN_SHIFT: u32 = 1;
+const LEN_BITS: u64 = 63;
+const ADDRESS: u64 = !0xfff;
+
+/// Where a page is and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(u64);
+
+impl Place {
+    /// No page.
+    pub const NONE: Self = Self(0);
+
+    /// A page of `1 << shift` bytes at this address, which is a multiple of 4096.
+    pub fn new(address: usize, shift: u32) -> Self {
+        Self(address as u64 & ADDRESS | (u64::from(shift) & LEN_BITS) << LEN_SHIFT)
+    }
+    /// Where it begins.
+    #[inline]
+    pub fn address(self) -> usize {
+        (self.0 & ADDRESS) as usize
+    }
+    /// Its bytes.
+    #[inline]
+    pub fn len(self) -> usize {
+        1 << (self.0 >> LEN_SHIFT & LEN_BITS)
+    }
+}
+
+/// See the head of the file.
+#[derive(Debug)]
+pub struct Cells {
+    words: Box<[AtomicU64]>,
+    counted: Box<[AtomicU32]>,
+    marks: Box<[AtomicU32]>,
+}
+
+/// What a reader finds.
+#[derive(Debug)]
+pub enum Look<'c> {
+    /// No page.
+    Nothing,
+    /// Somebody has the cell for a moment.
+    Locked,
+    /// A page, which stays as it is until this is dropped.
+    Page(Hold<'c>),
+}
+
+/// A reader's hold on a cell.
+#[derive(Debug)]
+pub struct Hold<'c> {
+    cells: &'c Cells,
+    at: usize,
+    /// Where it is announced; `None`: counted in the cell.
+    announced: Option<&'static AtomicU64>,
+    place: Place,
+}
+
+impl<'c> Hold<'c> {
+    /// The user's own word of the cell.
+    #[inline]
+    pub fn mark(&self) -> &'c AtomicU32 {
+        &self.cells.marks[self.at]
+    }
+    /// The page.
+    #[inline]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+}
+
+impl Drop for Hold<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: all reading is over for whoever finds this.
+        match self.announced {
+            Some(place) => place.store(0, Ordering::Release),
+            None => {
+                self.cells.counted[self.at].fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Cells {
+    /// So many, without pages and with marks of 0.
+    pub fn new(cells: usize) -> Self {
+        Self {
+            words: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            counted: (0..cells).map(|_| AtomicU32::new(0)).collect(),
+            marks: (0..cells).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    /// Cells.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The user's own word of a cell.
+    #[inline]
+    pub fn mark(&self, at: usize) -> Option<&AtomicU32> {
+        self.marks.get(at)
+    }
+
+    /// By what readers of a cell are known.
+    fn address(word: &AtomicU64) -> u64 {
+        ptr::from_ref(word).addr() as u64
+    }
+
+    /// Looks, as the thread that has this record.
+    #[inline]
+    pub fn look(&self, at: usize, record: Option<&'static Record>) -> Look<'_> {
+        let Some(cell) = self.words.get(at) else {
+            return Look::Nothing;
+        };
+        let announced = record.and_then(|record| record.announce(Self::address(cell)));
+        if announced.is_none() {
+            self.count(at);
+        }
+        // Acquire: the page's contents are those its last mover wrote.
+        let word = cell.load(Ordering::Acquire);
+        let place = Place(word & !LOCKED);
+        // What is not handed out is dropped, which ends the announcement.
+        let hold = Hold {
+            cells: self,
+            at,
+            announced,
+            place,
+        };
+        if word & LOCKED != 0 {
+            Look::Locked
+        } else if place == Place::NONE {
+            Look::Nothing
+        } else {
+            Look::Page(hold)
+        }
+    }
+
+    #[cold]
+    fn count(&self, at: usize) {
+        self.counted[at].fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Locks a cell that has a page, though there may be readers yet. Tells where the page is.
+    pub fn lock(&self, at: usize) -> Option<Place> {
+        let cell = self.words.get(at)?;
+        let word = cell.load(Ordering::Relaxed);
+        let locked = word != 0 && try_lock(cell, word);
+        locked.then_some(Place(word))
+    }
+
+    /// Locks a cell that has no page, and so has no readers.
+    pub fn lock_vacant(&self, at: usize) -> bool {
+        self.words.get(at).is_some_and(|cell| try_lock(cell, 0))
+    }
+
+    /// Of cells that the caller locked: opens those again that somebody reads. Tells of each
+    /// whether the caller has it to himself.
+    pub fn without_readers(&self, locked: &[(usize, Place)], readers: &Readers) -> Vec<bool> {
+        let reading = readers.reading();
+        let alone = |at: usize| {
+            let Some(reading) = &reading else {
+                return false;
+            };
+            let counted = self.counted[at].load(Ordering::SeqCst);
+            counted == 0 && !reading.contains(&Self::address(&self.words[at]))
+        };
+        let check = |&(at, place): &(usize, Place)| {
+            let alone = alone(at);
+            if !alone {
+                self.unlock(at, place);
+            }
+            alone
+        };
+        locked.iter().map(check).collect()
+    }
+
+    /// Opens a cell that the caller locked. The page is here from now on.
+    pub fn unlock(&self, at: usize, place: Place) {
+        self.words[at].store(place.0, Ordering::Release);
+    }
+}
+
+fn try_lock(cell: &AtomicU64, word: u64) -> bool {
+    // SeqCst: what the last one that had it left is seen, and the lock before who reads.
+    let (set, not) = (Ordering::SeqCst, Ordering::Relaxed);
+    word & LOCKED == 0 && cell.compare_exchange(word, word | LOCKED, set, not).is_ok()
+}
