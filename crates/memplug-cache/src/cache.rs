@@ -4,14 +4,14 @@
 //! number falls to, among those that have memory, so that new nodes fill), reads from disk with
 //! no lock held, and puts it into the slot unless somebody was faster.
 
-use crate::clock::{Clock, Found};
+use crate::clock::Clock;
 use crate::rmap::ReverseMap;
-use crate::slot::Slot;
+use crate::slot::{self, Slots};
 use crate::stats::{CacheStats, Count, Counters, NodePages};
 use crate::ticks::Ticks;
 use memplug::{
-    Answer, BlockState, Machine, MemoryEvent, NodeId, Notice, Page, PageCount, PageRequest, Pfn,
-    Pool, PoolError, Registration, Relocate, Relocation, Watch,
+    Answer, BlockState, Machine, MemoryEvent, NodeId, Notice, Page, PageRequest, Pfn, Pool,
+    PoolError, Registration, Watch,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +22,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+mod leaving;
 mod room;
+
+use leaving::BATCH;
 
 /// A file to be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +97,6 @@ struct Served {
     first_slot: usize,
 }
 
-/// Pages evicted at once when memory runs out.
-const BATCH: u64 = 32;
-
 /// A page cache over a machine. Clones are the same cache.
 #[derive(Clone)]
 pub struct FileCache {
@@ -107,7 +107,7 @@ pub struct FileCache {
 
 struct Shared {
     files: Vec<Served>,
-    slots: Vec<Slot>,
+    slots: Slots,
     rmap: ReverseMap,
     nodes: RwLock<BTreeMap<NodeId, Arc<NodeCache>>>,
     counters: Counters,
@@ -146,7 +146,7 @@ impl FileCache {
         }
         let shared = Arc::new(Shared {
             files: served,
-            slots: (0..slots).map(|_| Slot::default()).collect(),
+            slots: Slots::new(slots as usize),
             rmap: ReverseMap::default(),
             nodes: RwLock::default(),
             counters: Counters::default(),
@@ -163,7 +163,7 @@ impl FileCache {
             Answer::Ok
         });
         shared.cover_what_is_online(machine);
-        let holder: Weak<dyn Relocate> = Arc::<Shared>::downgrade(&shared);
+        let holder: Weak<dyn memplug::Relocate> = Arc::<Shared>::downgrade(&shared);
         let pool = machine.movable_pool(&options.name, holder)?;
         let watch = room::watch(machine, &shared);
         Ok(Self {
@@ -193,17 +193,14 @@ impl FileCache {
         let shared = &*self.shared;
         let (slot, len) = shared.locate(file, page)?;
         let tick = shared.ticks.now();
-        {
-            let cached = shared.slots[slot].read();
-            if let Some(bytes) = cached.as_deref() {
-                shared.slots[slot].touch(tick);
-                shared.counters.add(Count::Hits, 1);
-                return Ok(look(&bytes[..len]));
-            }
+        if let Some(bytes) = shared.slots.read(slot) {
+            slot::touch(bytes.mark(), tick);
+            shared.counters.add(Count::Hits, 1);
+            return Ok(look(&bytes[..len]));
         }
         let fresh = self.load(file, page, slot, len)?;
         shared.counters.add(Count::Misses, 1);
-        shared.slots[slot].touch(tick);
+        shared.slots.touch(slot, tick);
         let result = look(&fresh[..len]);
         shared.insert(slot, fresh);
         Ok(result)
@@ -297,9 +294,10 @@ impl Shared {
 
     /// Puts a page into its slot, unless one is there by now.
     fn insert(&self, slot: usize, page: Page) {
-        let mut cached = self.slots[slot].write();
-        if cached.is_none() && self.arrived(slot, page.pfn()) {
-            *cached = Some(page);
+        if let Some(empty) = self.slots.vacant(slot)
+            && self.arrived(slot, page.pfn())
+        {
+            empty.fill(page);
         }
     }
 
@@ -325,74 +323,6 @@ impl Shared {
         if let Some(node) = self.rmap.node(pfn).and_then(|id| self.node(id)) {
             node.pages.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-
-    /// Evicts up to `wanted` pages, from every node in turn. Returns how many.
-    fn evict(&self, wanted: u64) -> u64 {
-        let nodes: Vec<_> = {
-            let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
-            nodes.iter().map(|(&id, node)| (id, node.clone())).collect()
-        };
-        let nodes = nodes.into_iter();
-        nodes
-            .map(|(id, node)| self.evict_on(id, &node, wanted))
-            .sum()
-    }
-
-    /// Evicts up to `wanted` pages from one node. Returns how many.
-    fn evict_on(&self, id: NodeId, node: &NodeCache, wanted: u64) -> u64 {
-        let mut gone = Vec::new();
-        let look = |slot: usize| self.try_evict(slot, id, &mut gone);
-        let mut clock = node.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let evicted = clock.evict(wanted, look);
-        drop(clock);
-        // Freed when the clock is free again: freeing may settle a pageblock.
-        drop(gone);
-        self.counters.add(Count::Evicted, evicted);
-        evicted
-    }
-
-    fn try_evict(&self, slot: usize, node: NodeId, gone: &mut Vec<Page>) -> Found {
-        let Some(mut cached) = self.slots[slot].try_write() else {
-            return Found::Used;
-        };
-        let here = cached
-            .as_ref()
-            .is_some_and(|page| self.rmap.node(page.pfn()) == Some(node));
-        if !here {
-            return Found::NotHere;
-        }
-        if self.slots[slot].take_used() {
-            return Found::Used;
-        }
-        if let Some(page) = cached.take() {
-            self.left(page.pfn());
-            gone.push(page);
-        }
-        Found::Evicted
-    }
-
-    /// Drops the pages of a range that are cold.
-    fn drop_cold(&self, notice: &Notice<'_>) {
-        let now = self.ticks.now();
-        let mut dropped = 0;
-        for slot in self.rmap.slots_in(notice.notify.range()) {
-            if !self.slots[slot].is_cold(now, self.cold_ticks) {
-                continue;
-            }
-            let Some(mut cached) = self.slots[slot].try_write() else {
-                continue;
-            };
-            // It may have moved on since the table was read.
-            let inside = cached
-                .as_ref()
-                .is_some_and(|page| notice.notify.range().contains(page.pfn()));
-            if inside && let Some(page) = cached.take() {
-                self.left(page.pfn());
-                dropped += 1;
-            }
-        }
-        self.counters.add(Count::DroppedCold, dropped);
     }
 
     fn notified(&self, notice: &Notice<'_>) {
@@ -444,40 +374,5 @@ impl Shared {
                 self.rmap.cover(range, block.node());
             }
         }
-    }
-}
-
-impl Relocate for Shared {
-    fn relocate(&self, moves: &mut [Relocation<'_>]) {
-        let mut moved = 0;
-        for step in moves {
-            // A frame without an entry was just allocated by a reader that has not put it into
-            // its slot yet.
-            let Some(slot) = self.rmap.slot(step.from()) else {
-                step.busy();
-                continue;
-            };
-            let Some(mut cached) = self.slots[slot].try_write() else {
-                step.busy();
-                continue;
-            };
-            match cached.as_mut() {
-                Some(page) if page.pfn() == step.from() => {
-                    let from = step.from();
-                    if step.move_page(page).is_ok() {
-                        self.left(from);
-                        self.arrived(slot, page.pfn());
-                        moved += 1;
-                    }
-                }
-                // Dropped, or somewhere else by now.
-                _ => step.busy(),
-            }
-        }
-        self.counters.add(Count::Moved, moved);
-    }
-
-    fn reclaim(&self, wanted: PageCount) -> PageCount {
-        PageCount::new(self.evict(wanted.get().min(BATCH)))
     }
 }

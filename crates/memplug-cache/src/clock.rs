@@ -11,8 +11,8 @@ pub(crate) enum Found {
     Used,
     /// Not here any more: the entry goes.
     NotHere,
-    /// Evicted: the entry goes.
-    Evicted,
+    /// Chosen: the entry goes.
+    Chosen,
 }
 
 #[derive(Default)]
@@ -26,11 +26,15 @@ impl Clock {
         self.ring.push(slot as u32);
     }
 
-    /// Evicts up to `wanted` pages, going round at most twice. Returns how many.
-    pub(crate) fn evict(&mut self, wanted: u64, mut look: impl FnMut(usize) -> Found) -> u64 {
-        let mut evicted = 0;
+    /// Chooses up to `wanted` pages, going round at most twice. They are in the ring no more.
+    pub(crate) fn choose(
+        &mut self,
+        wanted: u64,
+        mut look: impl FnMut(usize) -> Found,
+    ) -> Vec<usize> {
+        let mut chosen = Vec::new();
         let mut steps = self.ring.len() * 2;
-        while evicted < wanted && steps > 0 && !self.ring.is_empty() {
+        while (chosen.len() as u64) < wanted && steps > 0 && !self.ring.is_empty() {
             steps -= 1;
             if self.hand >= self.ring.len() {
                 self.hand = 0;
@@ -40,13 +44,12 @@ impl Clock {
                 Found::NotHere => {
                     self.ring.swap_remove(self.hand);
                 }
-                Found::Evicted => {
-                    self.ring.swap_remove(self.hand);
-                    evicted += 1;
+                Found::Chosen => {
+                    chosen.push(self.ring.swap_remove(self.hand) as usize);
                 }
             }
         }
-        evicted
+        chosen
     }
 }
 
@@ -59,19 +62,16 @@ mod tests {
         let mut clock = Clock::default();
         (0..4).for_each(|slot| clock.insert(slot));
         let mut used = [true, false, true, false];
-        let mut order = Vec::new();
-        let evicted = clock.evict(3, |slot| {
+        let chosen = clock.choose(3, |slot| {
             if std::mem::take(&mut used[slot]) {
                 return Found::Used;
             }
-            order.push(slot);
-            Found::Evicted
+            Found::Chosen
         });
-        assert_eq!(evicted, 3);
-        assert_eq!(order[0], 1);
+        assert_eq!((chosen.len(), chosen[0]), (3, 1));
         assert!(
-            order.contains(&3),
-            "the unused ones go before the used ones: {order:?}"
+            chosen.contains(&3),
+            "the unused ones go before the used ones: {chosen:?}"
         );
         assert_eq!(clock.ring.len(), 1);
     }
@@ -80,12 +80,8 @@ mod tests {
     fn an_unevictable_ring_ends() {
         let mut clock = Clock::default();
         clock.insert(0);
-        assert_eq!(clock.evict(1, |_| Found::Used), 0);
-        assert_eq!(clock.evict(1, |_| Found::NotHere), 0);
-        assert_eq!(
-            clock.evict(1, |_| Found::Evicted),
-            0,
-            "the entry was dropped"
-        );
+        assert_eq!(clock.choose(1, |_| Found::Used), []);
+        assert_eq!(clock.choose(1, |_| Found::NotHere), []);
+        assert_eq!(clock.choose(1, |_| Found::Chosen), [], "no entry is left");
     }
 }

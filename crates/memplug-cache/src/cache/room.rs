@@ -7,7 +7,8 @@
 //! pages are still to move (its own or others', and a few for readers), the cache evicts the
 //! difference there, coldest first; in all nodes, if there is no other.
 
-use super::{BATCH, Shared};
+use super::Shared;
+use super::leaving::BATCH;
 use memplug::core::{Observation, ZoneKind};
 use memplug::{Machine, NodeId, Progress, Watch};
 use std::sync::{Arc, PoisonError};
