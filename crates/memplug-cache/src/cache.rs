@@ -1,4 +1,4 @@
-//! Reading, evicting, subscribing, moving.
+//! Reading and subscribing; what leaves the cache is in `leaving`, what makes room in `room`.
 //!
 //! A read finds its slot by file and page number. A miss gets a page (from the node the slot
 //! number falls to, among those that have memory, so that new nodes fill), reads from disk with

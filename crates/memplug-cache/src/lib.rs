@@ -7,14 +7,14 @@
 //! hot ones be migrated, making room for them; what it keeps for a node is made when the node gains its first memory
 //! and dropped when it loses the last, as `status_change_nid` says.
 //!
-//! - `slot`: one page of a file, cached or not. `rmap`: from frame to slot, a table a block.
-//! - `clock`: which pages of a node go first. `cache`: reading, evicting, subscribing, moving.
-//!   `cache::room`: making room for what has to move.
+//! - `slot`: the pages of all files, cached or not. `rmap`: from frame to slot, a table a block.
+//! - `clock`: which pages of a node go first. `cache`: reading, subscribing. `cache::leaving`:
+//!   evicting, dropping, moving. `cache::room`: making room for what has to move.
 //! - `stats`: what happened, counted without sharing cache lines.
 //!
-//! Lock order: slot, then reverse map or clock; a slot is only ever *tried* for writing while
-//! another lock may be held by the caller (reclaim, relocate), so a reader that allocates from
-//! within a read cannot deadlock.
+//! Lock order: slot, then reverse map or clock. Slots are never waited for by whoever evicts or
+//! moves, so a reader that allocates from within a read cannot deadlock; readers wait for slots
+//! that are being moved, and hold no lock while they do.
 //!
 //! Left out: writing. All pages are clean.
 #![forbid(unsafe_code)]
