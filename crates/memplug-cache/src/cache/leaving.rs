@@ -18,8 +18,9 @@ const TRIES: usize = 4;
 /// Cold pages dropped at once.
 const DROPPED: usize = 256;
 
-/// Pages moved at once. Readers of one of them wait for all.
-const MOVED: usize = 16;
+/// Pages moved at once. Readers of one of them wait for all: more would save system calls and cost
+/// readers more.
+const MOVED: usize = 4;
 
 impl Shared {
     /// Evicts up to `wanted` pages, from every node in turn. Returns how many.
