@@ -138,7 +138,7 @@ fn the_socket_stands_before_the_verb_or_behind_it() {
     // Its errors are chmem's wherever the verb stands.
     let output = machine.run(&["--socket", &socket, "chmem", "--bogus"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("chmem: bad usage"));
+    assert!(text(&output.stderr).starts_with("chmem: unrecognized option '--bogus'"));
 }
 
 #[test]
