@@ -1,8 +1,9 @@
 //! Zeroed memory aligned to cache lines, fresh from the system.
 //!
-//! For metadata of peers: whether it was touched before decides what initialising it costs.
+//! For metadata of peers: whether it was touched before decides what initialising it costs. And the
+//! same for ours, which comes from the C library ([`FromTheSystem`]).
 //
-// UNSAFETY: maps memory and turns it into a slice.
+// UNSAFETY: maps memory and turns it into a slice; sets two numbers of the C library's allocator.
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::ops::{Deref, DerefMut};
@@ -54,6 +55,44 @@ impl Drop for AlignedBytes {
         let _ = unsafe { munmap(self.start.cast(), self.len.max(1)) };
     }
 }
+
+/// As long as it lives, the C library gets large memory from the system, as it does in a program
+/// that has just begun. Once such memory was freed it would recycle it, and clear it. On other C
+/// libraries than GNU's nothing changes.
+pub struct FromTheSystem(());
+
+impl FromTheSystem {
+    /// Begins.
+    pub fn begin() -> Self {
+        // Its own first value.
+        large_from(128 << 10, 128 << 10);
+        Self(())
+    }
+}
+
+impl Drop for FromTheSystem {
+    fn drop(&mut self) {
+        // What it comes to by itself in a long run.
+        large_from(32 << 20, 64 << 20);
+    }
+}
+
+#[cfg(target_env = "gnu")]
+fn large_from(mapped: i32, trimmed: i32) {
+    const M_TRIM_THRESHOLD: i32 = -1;
+    const M_MMAP_THRESHOLD: i32 = -3;
+    // SAFETY: declared as in GNU's malloc.h.
+    unsafe extern "C" {
+        fn mallopt(parameter: i32, value: i32) -> i32;
+    }
+    // SAFETY: takes its own lock; the parameter may be changed at any time.
+    unsafe { mallopt(M_MMAP_THRESHOLD, mapped) };
+    // SAFETY: as above.
+    unsafe { mallopt(M_TRIM_THRESHOLD, trimmed) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn large_from(_: i32, _: i32) {}
 
 #[cfg(test)]
 mod tests {

@@ -36,6 +36,14 @@ impl Plan {
     }
 }
 
+/// Room for so many chunks, in memory that has been written: the system's way of handing it out must
+/// not lie in the measured time.
+fn touched(chunks: usize) -> Vec<u64> {
+    let mut room = vec![u64::MAX; chunks];
+    room.clear();
+    room
+}
+
 struct Worker<'a, A> {
     allocator: &'a A,
     thread: usize,
@@ -169,7 +177,7 @@ pub(crate) fn round<A: PageAllocator, const ORDER: u8>(
             allocator,
             thread,
             gate,
-            held: Vec::with_capacity(plan.chunks(ORDER)),
+            held: touched(plan.chunks(ORDER)),
         };
         measure::<A, ORDER>(&mut worker, plan)
     })?;

@@ -29,7 +29,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use memplug_frame::sync::{AtomicBool, Mutex};
+use memplug_frame::sync::{Apart, AtomicBool, Mutex};
 use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
 use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount, PfnRange};
 
@@ -101,10 +101,10 @@ impl Hotplug {
             next_group: 0,
         };
         let machine = Self {
-            lists: Mutex::new(Arc::new(ZoneLists::new(
+            lists: Apart::new(Mutex::new(Arc::new(ZoneLists::new(
                 alloc::vec![0; usize::from(config.nodes)],
                 &alloc::vec![Site::default(); usize::from(config.nodes)],
-            ))),
+            )))),
             first_zones: FirstZones::new(config.nodes),
             config,
             platform,
@@ -112,9 +112,9 @@ impl Hotplug {
             chain: Chain::new(),
             owners,
             map_owner,
-            state: Mutex::new(state),
-            busy: AtomicBool::new(false),
-            reclaiming: AtomicBool::new(false),
+            state: Apart::new(Mutex::new(state)),
+            busy: Apart::new(AtomicBool::new(false)),
+            reclaiming: Apart::new(AtomicBool::new(false)),
         };
         machine.boot()?;
         machine.zones_changed(None);

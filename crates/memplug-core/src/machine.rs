@@ -15,8 +15,8 @@ use crate::zone::ZoneKind;
 use crate::zonelist::{FirstZones, Site, ZoneLists, place_of};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use memplug_frame::FrameTable;
-use memplug_frame::sync::{AtomicBool, Mutex};
+use memplug_frame::sync::{Apart, AtomicBool, Mutex};
+use memplug_frame::{FrameTable, MigrateType};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, PageCount};
 
 /// A machine whose memory comes and goes.
@@ -27,11 +27,12 @@ pub struct Hotplug {
     pub(crate) chain: Arc<Chain>,
     pub(crate) owners: Arc<Owners>,
     pub(crate) map_owner: Owner,
-    pub(crate) state: Mutex<State>,
-    pub(crate) lists: Mutex<Arc<ZoneLists>>,
+    // What transactions write lies apart from what every allocation reads.
+    pub(crate) state: Apart<Mutex<State>>,
+    pub(crate) lists: Apart<Mutex<Arc<ZoneLists>>>,
     pub(crate) first_zones: FirstZones,
-    pub(crate) busy: AtomicBool,
-    pub(crate) reclaiming: AtomicBool,
+    pub(crate) busy: Apart<AtomicBool>,
+    pub(crate) reclaiming: Apart<AtomicBool>,
 }
 
 impl Hotplug {
@@ -138,7 +139,12 @@ impl Hotplug {
                 .with(|old| core::mem::replace(old, lists.clone()));
             // Reservations made under the old lists would go on serving from further away. Those
             // of requests to which nothing nearer came or went are left alone.
-            self.frames.drain_stale(|key, zone| {
+            let came_or_went = old.populated().iter().zip(lists.populated());
+            let came_or_went = came_or_went.fold(0, |zones, (old, new)| zones | (old ^ new));
+            // Only movable pages lie in Movable.
+            let only_movable = came_or_went == 1 << ZoneKind::Movable as u8;
+            let concerned = |of| !only_movable || of == MigrateType::Movable;
+            self.frames.drain_stale(concerned, |key, zone| {
                 let (node, highest) = place_of(key);
                 let up_to = |lists: &'_ ZoneLists| {
                     let list = lists.of(node, highest).iter();

@@ -55,7 +55,7 @@ pub use zone::{Watermarks, ZoneId};
 
 use crate::mixed::SideTables;
 use crate::slot::OwnerSlots;
-use crate::sync::{AtomicU32, Mutex};
+use crate::sync::{Apart, AtomicU32, Mutex};
 use crate::table::Directory;
 use crate::zone::ZoneFrames;
 use alloc::boxed::Box;
@@ -117,7 +117,8 @@ pub struct FrameTable {
     cells_shift: u32,
     owner_count: AtomicU32,
     cpus: u16,
-    mixed: Mutex<SideTables>,
+    /// Apart from what every get and put reads.
+    mixed: Apart<Mutex<SideTables>>,
 }
 
 impl FrameTable {
@@ -160,7 +161,7 @@ impl FrameTable {
             cells_shift: slot::cells_shift(cpus),
             owner_count: AtomicU32::new(0),
             cpus,
-            mixed: Mutex::new(SideTables::new()),
+            mixed: Apart::new(Mutex::new(SideTables::new())),
         };
         table.add_owner().map_err(|_| TableError::NoMemory)?; // RESERVED
         Ok(table)

@@ -19,7 +19,7 @@
 
 use crate::sync::{AtomicU64, Ordering, zeroed_array};
 use crate::table::Pageblock;
-use crate::tag::{Class, Kind, Tag};
+use crate::tag::{Class, Kind, MigrateType, Tag};
 use crate::{FrameTable, MAX_OWNERS, OwnerError, ZoneId};
 #[cfg(loom)]
 use memplug_units::MAX_ORDER;
@@ -221,8 +221,13 @@ impl FrameTable {
         }
     }
 
-    /// Empties every slot for which `of` says so, told the zone it leads to.
-    fn drain_where(&self, of: impl Fn(RequestKey, Option<ZoneId>) -> bool) {
+    /// Empties every slot of a class that is `concerned` for which `of` says so, told the zone it
+    /// leads to. Other slots are not even read: that would take their lines from their processors.
+    fn drain_where(
+        &self,
+        concerned: impl Fn(Class) -> bool,
+        of: impl Fn(RequestKey, Option<ZoneId>) -> bool,
+    ) {
         let owners = self
             .owner_count
             .load(Ordering::Relaxed)
@@ -231,11 +236,14 @@ impl FrameTable {
         for (cell, slots) in self.owners[..cells].iter().enumerate() {
             let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
             for (at, word) in slots.get().into_iter().flatten().enumerate() {
+                let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
+                if !concerned(class) {
+                    continue;
+                }
                 let seen = Slot(word.load(Ordering::SeqCst));
                 if !seen.is_filled() {
                     continue;
                 }
-                let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
                 let zone = if class.order() >= Order::PAGEBLOCK {
                     Some(seen.zone())
                 } else {
@@ -262,19 +270,27 @@ impl FrameTable {
 
     /// Gives up all reservations in a zone: see [`FrameTable::drain`].
     pub fn drain_zone(&self, zone: ZoneId) {
-        self.drain_where(|_, of| of == Some(zone));
+        self.drain_where(|_| true, |_, of| of == Some(zone));
     }
 
-    /// Gives up the reservations for which `stale` says so, told for which kind of request they
-    /// were made and in which zone they lie: where requests are served from has changed.
-    pub fn drain_stale(&self, stale: impl Fn(RequestKey, ZoneId) -> bool) {
-        self.drain_where(|key, zone| zone.is_none_or(|zone| stale(key, zone)));
+    /// Gives up the reservations of migrate types that are `concerned` for which `stale` says so,
+    /// told for which kind of request they were made and in which zone they lie: where requests
+    /// are served from has changed.
+    pub fn drain_stale(
+        &self,
+        concerned: impl Fn(MigrateType) -> bool,
+        stale: impl Fn(RequestKey, ZoneId) -> bool,
+    ) {
+        self.drain_where(
+            |class| concerned(class.migrate_type()),
+            |key, zone| zone.is_none_or(|zone| stale(key, zone)),
+        );
     }
 
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
     /// nobody makes a new one meanwhile.
     pub fn drain(&self) {
-        self.drain_where(|_, _| true);
+        self.drain_where(|_| true, |_, _| true);
     }
 }
 

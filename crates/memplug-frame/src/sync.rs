@@ -114,6 +114,29 @@ pub(crate) fn relax() {
     core::hint::spin_loop();
 }
 
+/// A value on cache lines of its own (two: processors fetch them in pairs).
+///
+/// For what one thread writes again and again next to what all others only read: they would wait
+/// for the line each time.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Apart<T>(T);
+
+impl<T> Apart<T> {
+    /// The value, apart.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> core::ops::Deref for Apart<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// A lock for slow paths.
 pub struct Mutex<T>(Inner<T>);
 

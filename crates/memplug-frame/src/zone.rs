@@ -196,7 +196,8 @@ impl ZoneMap {
     }
 }
 
-/// One zone.
+/// One zone. On lines of its own: changes of one zone leave those alone who take from the next.
+#[repr(align(128))]
 pub(crate) struct ZoneFrames {
     map: OnceBox<ZoneMap>,
     pub(crate) min: AtomicU64,

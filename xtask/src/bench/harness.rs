@@ -74,13 +74,8 @@ impl Harness {
     }
 
     /// Runs it in the current directory, where paths in its arguments begin.
-    ///
-    /// The C library lets go of large memory at once, as it does in a program that has just begun.
-    /// Left to itself it raises that limit whenever such memory is freed, and clears what it hands
-    /// out again: then "fresh" tables would be recycled ones from the second round on.
     pub fn run(&self, program: &Path, arguments: &[String]) -> Result<ExitCode> {
         let status = Command::new(program)
-            .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .args(arguments)
             .status()
             .with_context(|| format!("{} does not start; build it anew", program.display()))?;
