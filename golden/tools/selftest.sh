@@ -27,4 +27,6 @@ size = "1G"
 TOML
 "$memplug" serve --machine "$dir/machine.toml" --sysfs "$dir/tree" > "$dir/ready" & server=$!
 for _ in $(seq 100); do grep -q ready "$dir/ready" && break; sleep 0.1; done
-"$here/in-view.sh" "$dir/tree" bash "$selftest" "$@"
+"$here/in-view.sh" "$dir/tree" bash "$selftest" "$@" 2>&1 | tee "$dir/said"
+# Without the directory of error injection the test ends early, and well.
+grep -q 'Test with memory notifier error injection' "$dir/said" || { echo "selftest: nothing was injected; it takes debugfs" >&2; exit 1; }

@@ -4,7 +4,7 @@
 //!
 //! The real one runs in a mount namespace of its own in which the memory blocks of the machine it
 //! runs on are those of a served machine; `golden/tools/in-view.sh` sees to that, and ends if they
-//! are not. Skipped with a reason where there is no chmem like the one compared with, or nothing
+//! are not. Skipped aloud where there is no chmem like the one compared with, or nothing
 //! can be mounted.
 //!
 //! Left out, since the real one crashes or contradicts its own help: an argument without any
@@ -12,7 +12,7 @@
 
 mod machine;
 
-use machine::{Machine, text};
+use machine::{Machine, can_mount, in_view, skipped, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -31,14 +31,9 @@ eval "chmem $words" >out 2>err </dev/null; echo $?; done"#;
 
 impl Inside {
     fn new(machine: &Machine) -> Self {
-        let tree = machine.path("tree");
-        memplug_sysfs::assert_ours(&tree);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tools/in-view.sh");
-        let mut child = Command::new(script)
-            .arg(tree)
+        let mut child = in_view(machine)
             .args(["bash", "-c", LOOP])
             .arg(machine.directory.path())
-            .env("LC_ALL", "C")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -80,14 +75,6 @@ impl Drop for Inside {
 
 /// A status, what was printed, and what was complained of.
 type Said = (Option<i32>, String, String);
-
-fn served() -> Machine {
-    Machine::with(|directory| {
-        let tree = directory.join("tree");
-        fs::create_dir(&tree).expect("made");
-        vec!["--sysfs".into(), tree.display().to_string()]
-    })
-}
 
 /// The command under the name of chmem.
 fn ours(machine: &Machine, words: &str) -> Said {
@@ -134,20 +121,16 @@ fn lacking() -> Option<String> {
             "ours is like chmem of util-linux 2.38, not {version:?}"
         ));
     }
-    if !rustix::process::geteuid().is_root() || !Path::new("/dev/fuse").exists() {
-        return Some("nothing can be mounted".into());
-    }
-    let there = Path::new("/sys/devices/system/memory").exists() && said("unshare").is_some();
-    (!there).then(|| "no unshare, or nothing to bind over".into())
+    (!can_mount()).then(|| "nothing can be mounted, or bound over".into())
 }
 
 /// Compares both, command by command. Returns everything they printed.
 fn compare(before: &[&[&str]], lines: &str) -> Option<String> {
     if let Some(lacking) = lacking() {
-        println!("skipped: {lacking}");
+        skipped(&lacking);
         return None;
     }
-    let (theirs, mine) = (served(), served());
+    let (theirs, mine) = (Machine::viewed(), Machine::viewed());
     for machine in [&theirs, &mine] {
         before.iter().for_each(|words| machine.bench(words));
     }

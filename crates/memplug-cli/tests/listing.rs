@@ -1,11 +1,12 @@
 //! `memplug ls` and `memplug chmem` beside the programs they are like.
 //!
 //! What lsmem prints is compared to the byte: it is run on a tree of plain files that is written
-//! from what the machine says of itself.
+//! from what the machine says of itself, and on the mounted view, there also bound over the real
+//! place in a mount namespace of its own.
 
 mod machine;
 
-use machine::{Machine, skipped, text};
+use machine::{Machine, can_mount, in_view, skipped, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,6 +115,17 @@ fn compare(machine: &Machine, root: &Path) {
     }
 }
 
+/// lsmem as everybody calls it, where the machine's blocks are the real ones.
+fn bound(machine: &Machine) {
+    for words in [&[][..], &["-J"], &["-a"], &["-b", "--output-all"]] {
+        let real = in_view(machine).arg("lsmem").args(words).output();
+        let real = real.expect("run");
+        assert!(real.status.success(), "{words:?}: {}", text(&real.stderr));
+        let ours = machine.run(&[&["ls"][..], words].concat());
+        assert_eq!(text(&ours.stdout), text(&real.stdout), "{words:?}");
+    }
+}
+
 #[test]
 fn ls_prints_what_lsmem_prints() {
     let help = Command::new("/usr/bin/lsmem").arg("--help").output();
@@ -130,13 +142,23 @@ fn ls_prints_what_lsmem_prints() {
             "this lsmem has {columns} columns, ours are those of the one with 7"
         ));
     }
-    let machine = Machine::new();
+    let machine = match can_mount() {
+        true => Machine::viewed(),
+        false => Machine::new(),
+    };
     machine.expect(0, &["offline", "33", "36", "39"]);
     machine.expect(0, &["offline", "5"]);
     machine.expect(0, &["add", "--node", "0", "--size", "384M"]);
     machine.expect(0, &["online", "40", "--kernel"]);
     let root = write_tree(&machine);
     compare(&machine, &root);
+    match can_mount() {
+        true => {
+            compare(&machine, &machine.path("tree"));
+            bound(&machine);
+        }
+        false => skipped("nothing can be mounted, so lsmem does not see the view"),
+    }
     let more = machine.expect(
         0,
         &["ls", "-a", "-o", "BLOCK,USED,MOVABLE,STUCK,OWNER,EVENT"],

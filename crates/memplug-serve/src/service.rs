@@ -120,4 +120,22 @@ mod tests {
         }
         assert!(handler("Nope").is_none());
     }
+
+    #[test]
+    fn what_shows_or_delays_others_is_granted_and_what_changes_is_not() {
+        let watching = ["Audit", "Watch", "Subscribe", "Answer"];
+        let changing = ["Add", "Online", "Offline", "Remove", "Cancel", "SetPolicy"];
+        for method in memplug_interface::methods() {
+            let right = match method {
+                _ if watching.contains(&method) => Right::Watch,
+                _ if changing.contains(&method) => Right::Change,
+                _ => Right::Look,
+            };
+            assert_eq!(
+                handler(method).map(|found| found.0),
+                Some(right),
+                "{method}"
+            );
+        }
+    }
 }

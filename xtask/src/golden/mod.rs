@@ -120,12 +120,14 @@ fn tell(script: &Path, verdict: Result<Option<String>>) -> bool {
 
 /// All scenarios of the folders, by folder and name.
 fn scripts(root: &Path, dirs: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let given = !dirs.is_empty();
-    let defaults = [root.join(BESIDE), root.join(OWN)];
-    let dirs: Vec<PathBuf> = match given {
-        true => dirs.to_vec(),
-        false => defaults.into_iter().filter(|dir| dir.is_dir()).collect(),
-    };
+    let mut dirs = dirs.to_vec();
+    if dirs.is_empty() {
+        dirs.push(root.join(OWN));
+        match root.join(BESIDE) {
+            beside if beside.is_dir() => dirs.insert(0, beside),
+            _ => println!("left out: there is no {BESIDE} beside the repository"),
+        }
+    }
     let mut scripts = Vec::new();
     for dir in &dirs {
         if dir.is_file() {

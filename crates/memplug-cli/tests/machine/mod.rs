@@ -76,6 +76,23 @@ impl Machine {
         Self::with(|_| Vec::new())
     }
 
+    /// With its view mounted on `tree`.
+    pub fn viewed() -> Self {
+        Self::with(|directory| {
+            let tree = directory.join("tree");
+            fs::create_dir(&tree).expect("made");
+            vec!["--sysfs".into(), tree.display().to_string()]
+        })
+    }
+
+    /// The command for others: it may lie itself where they do not get.
+    pub fn copy(&self) -> PathBuf {
+        let copy = self.path("memplug");
+        fs::copy(env!("CARGO_BIN_EXE_memplug"), &copy).expect("copied");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("set");
+        copy
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -156,6 +173,36 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A program as another user, of the groups that setpriv's words say.
+pub fn as_user(uid: u32, groups: &str, program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={uid}"))
+        .arg(format!("--regid={uid}"))
+        .arg(groups)
+        .arg(program);
+    command
+}
+
+/// Whether the view can be mounted here, and bound over the real one in a namespace.
+pub fn can_mount() -> bool {
+    let there = |path| Path::new(path).exists();
+    rustix::process::geteuid().is_root()
+        && there("/dev/fuse")
+        && there("/sys/devices/system/memory")
+        && Command::new("unshare").arg("--version").output().is_ok()
+}
+
+/// `golden/tools/in-view.sh`: a command where the real memory blocks are the machine's.
+pub fn in_view(machine: &Machine) -> Command {
+    let tree = machine.path("tree");
+    memplug_sysfs::assert_ours(&tree);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tools/in-view.sh");
+    let mut command = Command::new(script);
+    command.arg(tree).env("LC_ALL", "C");
+    command
 }
 
 /// Says aloud that a test was left out, past what the test harness captures. Where everything
