@@ -96,7 +96,7 @@ pub(crate) struct ServeArgs {
     /// The machine, as a TOML file [default: one node without memory]
     #[arg(long, value_name = "FILE")]
     pub(crate) machine: Option<PathBuf>,
-    /// Mount its memory/ and node/ directories here
+    /// Mount its tree of files here: memory/, node/ and what belongs to them
     #[arg(long, value_name = "DIR")]
     pub(crate) sysfs: Option<PathBuf>,
     /// Serve a bench for scenarios here: DIMMs, memory in use, callbacks

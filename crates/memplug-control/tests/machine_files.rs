@@ -9,6 +9,16 @@ fn parse(text: &str) -> Result<MachineFile, String> {
     MachineFile::parse(text, Path::new("m.toml")).map_err(|error| error.to_string())
 }
 
+/// Every key that the document shows is one, and its values go together.
+#[test]
+fn the_example_of_the_document_makes_a_machine() {
+    let document = include_str!("../../../docs/MACHINE.md");
+    let example = document.split("```toml\n").nth(1).expect("an example");
+    let example = example.split("```").next().expect("its end");
+    let runtime = parse(example).expect("good").build().expect("a machine");
+    assert!(runtime.block_ids().expect("listed").len() > 1);
+}
+
 #[test]
 fn a_machine_with_holes_nodes_policies_and_devices() {
     let text = r#"

@@ -1,41 +1,9 @@
 //! A machine from a TOML file.
 //!
-//! ```toml
-//! [machine]
-//! nodes = 2                  # nodes that are possible (default 1)
-//! block_size = "as-linux"    # or a size: "128M" (default)
-//! like = "linux"             # tells cancellations, places memory maps, keeps watermarks as Linux
-//! cpus = 2                   # default 1
-//! cpu_nodes = [0, 1]         # node of each processor (default: all on 0)
-//! address_space = "1T"       # costs no memory (default 1T)
-//! memory_map = "kernel"      # outside, kernel or on-memory (default: as `like` says)
-//! backing = "auto"           # auto (tmpfs with huge pages, else memfd), memfd, tmpfs, anon, hugetlb
-//! commit = "lazily"          # or at-once
-//! overcommit = true          # also plug what the system does not have now (default false)
-//!
-//! [policy]
-//! auto_online_blocks = "offline"
-//! online_policy = "contig-zones"
-//! auto_movable_ratio = 301
-//! auto_movable_numa_aware = true
-//! movable_node = false
-//!
-//! [[boot]]                   # memory that is there from the start; what none covers is a hole
-//! node = 0
-//! start = "0x1000"
-//! end = "0x9f000"            # or size = "632K"
-//!
-//! [[device]]                 # plugged in at the start
-//! node = 1
-//! size = "1G"
-//! start = "0x100000000"      # default: the lowest free place from 4 GiB on
-//! online = "online_movable"  # default: as auto_online_blocks says
-//! ```
-//!
-//! Sizes and addresses are text: digits, `0x` digits, or digits with K, M, G or T (binary).
-//! Everything is optional. Boot memory without a start lies behind the rest, from 4 GiB on.
+//! Its keys stand in `docs/MACHINE.md`, whose text follows below.
 //! An error names the line, the cause and the remedy. `keys`: the file's shape. `build`: from
 //! there to a machine.
+#![doc = include_str!("../../../../docs/MACHINE.md")]
 
 mod build;
 mod keys;
