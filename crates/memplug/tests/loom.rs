@@ -14,7 +14,8 @@ use loom::thread;
 use memplug::shared::cell::{Cells, Look, Place};
 use memplug::shared::readers::{Readers, Record};
 
-/// Two frames of which one has the page, which reads 7 wherever it is.
+/// Two frames of which one has the page of cell 0, which reads 7 wherever it is. Cell 1 has a page
+/// that nobody touches.
 struct World {
     cells: Cells,
     readers: Readers,
@@ -28,12 +29,14 @@ fn frame(at: usize) -> Place {
 impl World {
     fn new() -> Arc<Self> {
         let world = Self {
-            cells: Cells::new(1),
+            cells: Cells::new(2),
             readers: Readers::new(true),
             frames: [UnsafeCell::new(7), UnsafeCell::new(0)],
         };
         assert!(world.cells.lock_vacant(0));
         world.cells.unlock(0, frame(0));
+        assert!(world.cells.lock_vacant(1));
+        world.cells.unlock(1, frame(2));
         Arc::new(world)
     }
 
@@ -51,6 +54,11 @@ impl World {
             }
             Look::Nothing | Look::Locked => None,
         }
+    }
+
+    /// Looks at the other cell. A thread has one place here, so it is used anew.
+    fn look_elsewhere(&self, record: Option<&'static Record>) {
+        assert!(matches!(self.cells.look(1, record), Look::Page(_)));
     }
 
     /// Moves the page to the other frame, or takes it away, if nobody reads it.
@@ -122,6 +130,25 @@ fn a_reader_never_sees_a_page_that_is_being_moved() {
             assert_eq!(world.cells.lock(0), Some(frame(at)));
         });
     }
+}
+
+/// Who asks finds a place that was used for this cell, and names another by now.
+#[test]
+fn a_reader_that_went_on_to_another_page_has_read_the_first() {
+    check(|| {
+        let world = World::new();
+        let other = world.clone();
+        let reader = thread::spawn(move || {
+            let record = Some(other.readers.join());
+            if let Some(read) = other.read(record) {
+                assert_eq!(read, 7, "the page that was read is not the page");
+            }
+            other.look_elsewhere(record);
+        });
+        let moved = world.change(true);
+        reader.join().expect("no panic");
+        assert_eq!(world.cells.lock(0), Some(frame(usize::from(moved))));
+    });
 }
 
 #[test]

@@ -106,13 +106,12 @@ impl Shared {
         cold.retain(|&slot| self.slots.is_cold(slot, now, self.cold_ticks));
         let mut dropped = 0;
         for some in cold.chunks(DROPPED) {
-            for page in self.slots.exclusive(some).into_iter().flatten() {
-                // It may have moved on since the table was read.
-                if range.contains(page.pfn()) {
-                    drop(self.drop_page(page));
-                    dropped += 1;
-                }
-            }
+            let pages = self.slots.exclusive(some).into_iter().flatten();
+            // They may have moved on since the table was read.
+            let here = pages.filter(|page| range.contains(page.pfn()));
+            let gone: Vec<Page> = here.map(|page| self.drop_page(page)).collect();
+            // Freed when all slots are open again, as above.
+            dropped += gone.len() as u64;
         }
         self.counters.add(Count::DroppedCold, dropped);
     }

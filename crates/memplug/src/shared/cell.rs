@@ -15,7 +15,7 @@
 //! before it can begin to wait for the page, so what decides its speed is how many words the
 //! processor's caches hold.
 
-use super::readers::{Readers, Record};
+use super::readers::{Readers, Record, Word};
 use memplug_core::frame::sync::{AtomicU32, AtomicU64, Ordering};
 use std::ptr;
 
@@ -78,7 +78,7 @@ pub struct Hold<'c> {
     cells: &'c Cells,
     at: usize,
     /// Where it is announced; `None`: counted in the cell.
-    announced: Option<&'static AtomicU64>,
+    announced: Option<&'static Word>,
     place: Place,
 }
 

@@ -13,7 +13,7 @@
 //! Records live as long as the process; threads that end hand theirs on. Lock order: the list
 //! of records is a leaf.
 
-use memplug_core::frame::sync::{AtomicU64, Mutex, Ordering};
+use memplug_core::frame::sync::{Mutex, Ordering};
 use std::cell::Cell as Own;
 use std::sync::OnceLock;
 
@@ -23,6 +23,13 @@ use std::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
 use std::sync::atomic::fence;
 
+/// A place. Under loom it is loom's own word: the one of `sync` makes a swap of every store, and a
+/// swap would carry on what a store ends.
+#[cfg(loom)]
+pub(super) type Word = loom::sync::atomic::AtomicU64;
+#[cfg(not(loom))]
+pub(super) type Word = std::sync::atomic::AtomicU64;
+
 /// Cells that a thread reads at the same time without counting in the cell itself.
 const PLACES: usize = if cfg!(loom) { 1 } else { 4 };
 
@@ -30,7 +37,7 @@ const PLACES: usize = if cfg!(loom) { 1 } else { 4 };
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Record {
-    places: [AtomicU64; PLACES],
+    places: [Word; PLACES],
     /// Readers need a fence of their own.
     fenced: bool,
 }
@@ -38,7 +45,7 @@ pub struct Record {
 impl Record {
     fn new(fenced: bool) -> &'static Self {
         Box::leak(Box::new(Self {
-            places: std::array::from_fn(|_| AtomicU64::new(0)),
+            places: std::array::from_fn(|_| Word::new(0)),
             fenced,
         }))
     }
@@ -46,11 +53,12 @@ impl Record {
     /// Announces that this thread is about to look at the cell at `address`. `None`: it reads
     /// too many already. For the record's thread only.
     #[inline]
-    pub(super) fn announce(&self, address: u64) -> Option<&AtomicU64> {
-        // Nobody else makes a place anything but free.
-        let free = |place: &&AtomicU64| place.load(Ordering::Relaxed) == 0;
+    pub(super) fn announce(&self, address: u64) -> Option<&Word> {
+        // Nobody else makes a place anything but free. Acquire, and then Release: who finds the new
+        // address knows that what was read under the old one has been read, by whomever.
+        let free = |place: &&Word| place.load(Ordering::Acquire) == 0;
         let place = self.places.iter().find(free)?;
-        place.store(address, Ordering::Relaxed);
+        place.store(address, Ordering::Release);
         if self.fenced {
             fence(Ordering::SeqCst);
         } else {
@@ -93,7 +101,8 @@ impl Readers {
         })
     }
 
-    /// The thread of this record reads nothing any more, and never will.
+    /// The thread of this record announces nothing any more. What it announced may still be read,
+    /// by a thread that it was handed to.
     pub fn leave(&self, record: &'static Record) {
         self.lists.with(|lists| lists.free.push(record));
     }
@@ -108,7 +117,7 @@ impl Readers {
         // A thread that joins after this has the lock after us, and sees what we did before.
         Some(self.lists.with(|lists| {
             let places = lists.all.iter().flat_map(|record| &record.places);
-            // Acquire: what a reader did is over when we find its place cleared.
+            // Acquire: what a reader did is over when we find its place cleared, or used anew.
             places
                 .map(|place| place.load(Ordering::Acquire))
                 .filter(|&address| address != 0)

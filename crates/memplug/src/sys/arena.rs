@@ -259,25 +259,13 @@ impl Arena {
         changed.map_err(refused("protect", offset, len))
     }
 
-    /// Copies bytes within the arena, past the cache for large sizes.
-    ///
-    /// # Safety
-    /// The source must be mapped readable and the destination writable, both with committed memory;
-    /// until the call returns no other thread writes to either or reads the destination, and no
-    /// reference to the destination lives.
-    pub unsafe fn copy(&self, from: u64, to: u64, len: u64) -> Result<(), ArenaError> {
-        let (source, target, size) = self.apart(from, to, len)?;
-        // SAFETY: both ranges are in the arena and apart, as just checked; the rest is the caller's
-        // promise.
-        unsafe { copy::copy(source, target, size) };
-        Ok(())
-    }
-
     /// Copies bytes within the arena as one of many copies, past the cache from a page on. Other
     /// threads see them when `stream` is dropped.
     ///
     /// # Safety
-    /// As [`Arena::copy`], until `stream` is dropped, which it must be.
+    /// The source must be mapped readable and the destination writable, both with committed memory;
+    /// until `stream` is dropped, which it must be, no other thread writes to either or reads the
+    /// destination, and no reference to the destination lives.
     pub(crate) unsafe fn copy_in(
         &self,
         stream: &Stream,

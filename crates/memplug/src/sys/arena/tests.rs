@@ -4,7 +4,7 @@
 
 use super::{Access, Arena, ArenaError};
 use crate::sys::scratch::{held, permissions, read, write};
-use crate::sys::{Backing, BackingKind};
+use crate::sys::{Backing, BackingKind, Stream};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
@@ -313,7 +313,7 @@ fn copies_are_checked() {
     let memory = backing(BackingKind::Memfd, MIB);
     arena.map(0, &memory, Access::ReadWrite).expect("a mapping");
     // SAFETY: all of the arena is mapped writable, and only this thread knows it.
-    let copy = |from, to, len| unsafe { arena.copy(from, to, len) };
+    let copy = |from, to, len| unsafe { arena.copy_in(&Stream::new(), from, to, len) };
     // SAFETY: as above.
     let zero = |at, len| unsafe { arena.zero(at, len) };
     assert_eq!(
@@ -369,7 +369,7 @@ proptest! {
                 model[target..target + len as usize].fill(0);
             } else if from.abs_diff(to) >= len {
                 // SAFETY: as above.
-                unsafe { arena.copy(from, to, len) }.expect("copied");
+                unsafe { arena.copy_in(&Stream::new(), from, to, len) }.expect("copied");
                 model.copy_within(source, target);
             }
         }
