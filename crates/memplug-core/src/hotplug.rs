@@ -7,7 +7,7 @@
 //! begin a transaction, which answers `Busy`.
 
 use crate::block::Block;
-use crate::blockers::{Blocker, Blockers, Reason};
+use crate::blockers::Blockers;
 use crate::blocks::Blocks;
 use crate::boot;
 use crate::config::MachineConfig;
@@ -17,7 +17,8 @@ use crate::machine::Hotplug;
 use crate::migrate::{OfflineOptions, TargetPolicy};
 use crate::node::Node;
 use crate::notify::{Answer, Chain, Notice, Registration, SubscriberStats};
-use crate::owner::{MoveOutcome, Owner, Owners, PageOwner, Stays};
+use crate::outlook::Outlook;
+use crate::owner::{Owner, Owners, PageOwner, Stays};
 use crate::platform::Platform;
 use crate::policy::{self, Policy};
 use crate::state::State;
@@ -30,8 +31,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{Apart, AtomicBool, Mutex};
-use memplug_frame::{FrameTable, MigrateType, OwnerError, Watermarks, ZoneCounts};
-use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount, PfnRange};
+use memplug_frame::{FrameTable, OwnerError, Watermarks, ZoneCounts};
+use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount};
 
 /// Everything there is to see of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,48 +269,28 @@ impl Hotplug {
         id: BlockId,
         target: TargetPolicy,
     ) -> Result<OfflinePlan, OfflineError> {
-        let (node, kind, range) = self.going(id)?;
-        let mut plan = self.outlook(id)?;
-        plan.homeless = plan.to_move;
-        for zone in self.target_zones(node, kind, target) {
-            let room = self.room_outside(zone, range, plan.homeless);
-            plan.homeless = plan.homeless.saturating_sub(room);
-        }
-        Ok(plan)
-    }
-
-    /// What lies in the range: what must move, what is promised, and what stands in the way.
-    pub(crate) fn plan_pages(&self, range: PfnRange, kind: ZoneKind, plan: &mut OfflinePlan) {
-        let unmovable = self.unmovable_in(range, kind.is_kernel());
-        let mut blockers: Vec<Blocker> = unmovable.iter().cloned().collect();
-        blockers.extend(self.isolated_in(range));
-        let mut found = Vec::new();
-        self.frames.allocations(range, usize::MAX, &mut found);
-        for chunk in found {
-            let pages = chunk.class.order().pages();
-            match chunk.class.migrate_type() {
-                MigrateType::Releasable => plan.to_release = plan.to_release.saturating_add(pages),
-                MigrateType::Movable => {
-                    plan.to_move = plan.to_move.saturating_add(pages);
-                    let owner = chunk.class.owner();
-                    let can = self
-                        .owners
-                        .pages(owner)
-                        .map(|pages| pages.can_migrate(chunk.pfn));
-                    let reason = match can {
-                        None => Some(Reason::Pinned(Arc::from("its owner is gone"))),
-                        Some(MoveOutcome::Pinned(by)) => Some(Reason::Pinned(by)),
-                        Some(_) => None,
-                    };
-                    blockers.extend(reason.map(|why| self.blocker(chunk.range(), owner, why)));
-                }
-                MigrateType::Unmovable | MigrateType::Reclaimable => {}
+        let of = self.going(id)?;
+        let Outlook {
+            block,
+            to_move,
+            to_release,
+            blockers,
+        } = self.outlook_of(&of);
+        let mut homeless = to_move;
+        for zone in self.target_zones(of.node, of.zone, target) {
+            if homeless == PageCount::ZERO {
+                break;
             }
+            let room = self.room_outside(zone, of.range, homeless);
+            homeless = homeless.saturating_sub(room);
         }
-        blockers.sort_by_key(|blocker| blocker.range.start());
-        for blocker in blockers {
-            plan.blockers.push(blocker);
-        }
+        Ok(OfflinePlan {
+            block,
+            to_move,
+            to_release,
+            homeless,
+            blockers,
+        })
     }
 
     // Who is told, and who holds pages.
@@ -435,8 +416,9 @@ impl Hotplug {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blockers::Reason;
     use crate::platform::NoMemory;
-    use memplug_units::{Bytes, Pfn};
+    use memplug_units::{Bytes, Pfn, PfnRange};
 
     /// A reserved page stops it in any zone. Only boot memory has such pages, and its blocks
     /// are refused before for their holes, so this is tried from the inside.

@@ -98,6 +98,7 @@ pub use notify::{
     Answer, Call, Chain, MemoryEvent, MemoryNotify, MemoryNotify2007, Notice, Registration,
     Rollback, RoundReport, SubscriberStats,
 };
+pub use outlook::Outlook;
 pub use owner::{MoveOutcome, Owner, PageMove, PageOwner, Stays};
 pub use pages::{PageError, PageRequest};
 pub use platform::{Action, NoMemory, Observation, Platform, Step, Subject, Uevent};

@@ -16,7 +16,7 @@ use crate::zonelist::{FirstZones, Site, ZoneLists, place_of};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{Apart, AtomicBool, Mutex};
-use memplug_frame::{FrameTable, MigrateType};
+use memplug_frame::{FrameTable, MigrateType, ZoneId};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, PageCount};
 
 /// A machine whose memory comes and goes.
@@ -146,13 +146,9 @@ impl Hotplug {
             let concerned = |of| !only_movable || of == MigrateType::Movable;
             self.frames.drain_stale(concerned, |key, zone| {
                 let (node, highest) = place_of(key);
-                let up_to = |lists: &'_ ZoneLists| {
-                    let list = lists.of(node, highest).iter();
-                    list.take_while(|&&at| at != zone)
-                        .copied()
-                        .collect::<Vec<_>>()
-                };
-                up_to(&old) != up_to(&lists)
+                let nearer = |list: &[ZoneId]| list.iter().take_while(|&&at| at != zone).count();
+                let (old, new) = (old.of(node, highest), lists.of(node, highest));
+                old[..nearer(old)] != new[..nearer(new)]
             });
         }
         self.set_watermarks(&managed, kernel);

@@ -42,11 +42,11 @@ impl RequestKey {
     }
 }
 
-/// Slots of one processor: 4 migrate types times 16 orders, of which 9 are used; the low bits of
+/// Slots of one processor: 4 migrate types times 16 orders, of which 11 are used; the low bits of
 /// a class are the place. Two processors never write the same cache line.
 #[cfg(not(loom))]
 const STRIDE: usize = 64;
-/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and (never filled) above.
+/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others.
 #[cfg(loom)]
 const STRIDE: usize = 4;
 /// Processors whose slots lie together: one pointer leads to a slot.

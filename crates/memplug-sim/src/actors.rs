@@ -239,13 +239,34 @@ impl World {
         }
     }
 
+    /// The order of nodes that the machine says it goes by, as far as that is not a matter of
+    /// history: itself first, then by what makes a node far, and no node with memory forgotten.
+    fn order_for(&self, node: NodeId) -> Vec<NodeId> {
+        let order = self.machine().node_order(node);
+        let cpus = &self.shape.config.cpu_nodes;
+        let far = |other: &NodeId| match *other == node {
+            true => (0, 0),
+            false => (1, u8::from(*other < node) + u8::from(cpus.contains(other))),
+        };
+        let with_memory = (0..self.machine().nodes()).map(NodeId::new);
+        let mut with_memory = with_memory.filter(|&id| {
+            let node = self.machine().node(id);
+            node.is_some_and(|node| node.has_memory)
+        });
+        let good = order.is_sorted_by_key(far) && with_memory.all(|id| order.contains(&id));
+        self.expect(good, "order", || {
+            format!("{order:?} for {node}, with processors at {cpus:?}")
+        });
+        order
+    }
+
     /// The zones a wish allows, in the order of nodes, highest zone first.
     fn zones_for(&self, wish: &Wish) -> Vec<(NodeId, ZoneKind)> {
         let mut limit = wish.highest;
         if wish.migrate_type != MigrateType::Movable {
             limit = limit.min(ZoneKind::Normal);
         }
-        let mut nodes = self.machine().node_order(wish.node);
+        let mut nodes = self.order_for(wish.node);
         if wish.only_node {
             nodes.retain(|node| *node == wish.node);
         }

@@ -26,7 +26,8 @@
 //! # Map
 //! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time. `memory`: real memory behind frames.
 //! `page`: pages one can use, and how they move. `shared`: pages that many read. `watch`: what happens, as it happens. `sys`:
-//! the system-call edge. All unsafe code is in `sys`, `page` and `shared`, each block with its reason.
+//! the system-call edge. All unsafe code is in `sys`, `page` and `shared`, and two marks in `machine`,
+//! each with its reason.
 
 mod builder;
 mod cpu;
