@@ -33,7 +33,7 @@ const LENGTH: u32 = 2048;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// How long each target is run
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Add inputs that reach code which no input in fuzz/corpus reaches
     #[arg(long, conflicts_with = "input")]

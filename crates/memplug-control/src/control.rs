@@ -95,6 +95,14 @@ pub trait Control: Send + Sync {
         Ok(self.blocks()?.into_iter().map(|block| block.id).collect())
     }
 
+    /// How many blocks there are, for those who ask often.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn block_count(&self) -> Result<usize, ControlError> {
+        Ok(self.block_ids()?.len())
+    }
+
     /// One block.
     ///
     /// # Errors

@@ -373,6 +373,11 @@ impl Hotplug {
         })
     }
 
+    /// How many blocks there are.
+    pub fn block_count(&self) -> usize {
+        self.with_state(|state| state.blocks.values().len())
+    }
+
     /// One block.
     pub fn block(&self, id: BlockId) -> Option<Block> {
         self.with_state(|state| state.blocks.get(&id).cloned())

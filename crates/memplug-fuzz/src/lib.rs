@@ -25,8 +25,8 @@ mod wire;
 mod words;
 
 pub use files::files;
-pub use kernel::{Kernel, check_reply, errno, number, request};
-pub use machine::{FILE, plugged, plugged_into, seen};
+pub use kernel::{Kernel, errno, number, request};
+pub use machine::{FILE, plugged, plugged_into};
 pub use methods::methods;
 pub use requests::requests;
 pub use wire::wire;

@@ -50,7 +50,10 @@ fn lines(tree: &Tree, path: &str, found: &mut Vec<String>) {
 fn names_modes_and_links_are_the_kernels() {
     let tree = machine();
     let mut found: Vec<String> = ["memory", "node"]
-        .map(|top| format!("{top} {} d ", shown('d', 0o755)))
+        .map(|top| {
+            let of = tree.find(top).and_then(|place| tree.attributes(place));
+            format!("{top} {} d ", shown('d', of.expect("there").mode))
+        })
         .into();
     for top in ["memory", "node"] {
         lines(&tree, top, &mut found);

@@ -6,7 +6,7 @@
 //! nodes, processors and blocks of the first line.
 //!
 //! `head`: what a scenario asks for. `machine`: the machine file for it. `replay`: one scenario.
-//! `compare`: its verdict. Needs root (it mounts) and `/dev/fuse`.
+//! `compare`: its verdict. `random`: scenarios from a seed. Needs root (it mounts) and `/dev/fuse`.
 
 mod compare;
 mod head;

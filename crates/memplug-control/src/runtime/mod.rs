@@ -160,6 +160,10 @@ impl Control for Runtime {
         Ok(blocks.iter().map(|block| block.id.get()).collect())
     }
 
+    fn block_count(&self) -> Result<usize, ControlError> {
+        Ok(self.machine.hotplug().block_count())
+    }
+
     fn block(&self, block: u64) -> Result<BlockInfo, ControlError> {
         self.find_block(block).map(|block| self.block_of(&block))
     }

@@ -115,7 +115,8 @@ fn good_for(place: Place) -> u64 {
     if place.is_fixed() { KEPT } else { 0 }
 }
 
-/// A directory tells how many are in it, which changes behind the kernel's back.
+/// A directory tells how many are in it, which may change behind the kernel's back: of two of them,
+/// it does; to ask about the others costs nothing.
 fn attributes_good_for(inode: &Inode) -> u64 {
     match inode.sort {
         Sort::Directory => 0,

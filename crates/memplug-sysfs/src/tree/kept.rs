@@ -69,18 +69,28 @@ impl Kept {
         inside.nodes_gone.get(&node).copied().unwrap_or(0)
     }
 
+    /// What is kept for a directory, of this life of its block or node.
     fn power(&self, directory: Place, identity: u64) -> Power {
-        let inside = locked(&self.inside);
-        let kept = inside.power.get(&directory).copied();
+        locked(&self.inside).power(directory, identity)
+    }
+
+    /// Changes it, in one step: two words can be written at the same time.
+    fn change_power(&self, directory: Place, identity: u64, change: impl FnOnce(&mut Power)) {
+        let mut inside = locked(&self.inside);
+        let mut power = inside.power(directory, identity);
+        change(&mut power);
+        inside.power.insert(directory, power);
+    }
+}
+
+impl Inside {
+    fn power(&self, directory: Place, identity: u64) -> Power {
+        let kept = self.power.get(&directory).copied();
         let mine = kept.filter(|power| power.identity == identity);
         mine.unwrap_or(Power {
             identity,
             ..Power::default()
         })
-    }
-
-    fn set_power(&self, directory: Place, power: Power) {
-        locked(&self.inside).power.insert(directory, power);
     }
 }
 
@@ -110,22 +120,27 @@ impl Tree {
             (_, true) => Ok(true),
             _ => Err(Errno::INVAL),
         };
-        if what == What::PowerDelay {
-            return Err(Errno::IO);
-        }
         if let (What::PowerControl, Some(block)) = (what, file.block_of()) {
             // The device is locked while it moves.
             let settled = self.control().settled(block);
             settled.map_err(|_| Errno::NODEV)?;
         }
         let identity = self.identity(file).map_err(|_| Errno::NODEV)?;
-        let mut power = self.kept.power(directory, identity);
+        let change = |change: &dyn Fn(&mut Power)| {
+            self.kept.change_power(directory, identity, change);
+        };
         match what {
-            What::PowerControl => power.forbidden = one_of("auto", "on")?,
-            What::PowerAsync => power.beside = one_of("disabled", "enabled")?,
+            What::PowerControl => {
+                let forbidden = one_of("auto", "on")?;
+                change(&|power| power.forbidden = forbidden);
+            }
+            What::PowerAsync => {
+                let beside = one_of("disabled", "enabled")?;
+                change(&|power| power.beside = beside);
+            }
+            // There is no delay where nothing suspends by itself.
             _ => return Err(Errno::IO),
         }
-        self.kept.set_power(directory, power);
         Ok(())
     }
 }

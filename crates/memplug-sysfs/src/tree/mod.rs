@@ -127,13 +127,22 @@ impl Tree {
     /// What distinguishes a block or node from a later one of the same number.
     pub fn identity(&self, place: Place) -> Result<u64, Errno> {
         match place.family() {
-            Family::Block(id) => {
-                let device = self.block(id)?.device;
-                Ok(device.map_or(0, |device| u64::from(device) + 1))
+            Family::Block(block) => self.identity_of(block),
+            Family::Node(id) | Family::NodeCpu(id, _) => {
+                self.check(place).map(|()| self.kept.nodes_gone(id))
             }
-            Family::Node(id) => self.check(place).map(|()| self.kept.nodes_gone(id)),
-            _ => self.check(place).map(|()| 0),
+            // A link between two comes and goes with the block.
+            Family::BlockNode(block, _) | Family::NodeBlock(_, block) => {
+                self.check(place)?;
+                self.identity_of(block)
+            }
+            Family::Fixed => self.check(place).map(|()| 0),
         }
+    }
+
+    fn identity_of(&self, block: u64) -> Result<u64, Errno> {
+        let device = self.block(block)?.device;
+        Ok(device.map_or(0, |device| u64::from(device) + 1))
     }
 
     /// The place of a name in a directory.
@@ -220,12 +229,17 @@ impl Tree {
         Ok(attributes)
     }
 
+    /// The mode that a file has from the start, whatever was set since: what it can do at all.
+    pub fn born_with(&self, place: Place) -> u32 {
+        place.row().map_or(0o777, |row| attributes_of(row).mode)
+    }
+
     /// Its own, its parent's, and one for each directory in it.
     fn directory_links(&self, place: Place, what: What) -> Result<u32, Errno> {
         let fixed = place.children().into_iter();
         let fixed = fixed.filter(|(row, _)| row.kind == Kind::Directory).count();
         let own = match what {
-            What::Blocks => self.control.block_ids().map_err(gone)?.len(),
+            What::Blocks => self.control.block_count().map_err(gone)?,
             What::Nodes => {
                 let nodes = self.control.nodes().map_err(gone)?;
                 nodes.iter().filter(|node| node.online).count()

@@ -1,7 +1,8 @@
 //! What writing does, and with which error it fails.
 //!
 //! A handler sees one write at a time, of at most a page, as a C string. An unknown word is an
-//! error before anything is waited for or changed. A block that went while its file was open is
+//! error before anything is waited for or changed; only a word for `power/control` waits for its block
+//! first, as on Linux. A block that went while its file was open is
 //! `ENODEV`.
 
 use super::place::{Family, Place};

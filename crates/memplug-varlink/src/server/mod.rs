@@ -62,16 +62,21 @@ impl Default for Limits {
     }
 }
 
-/// Serves one connection on this thread, until it ends.
+/// Serves one connection on this thread, until it ends. Of the limits only the time to send counts.
 ///
 /// # Errors
 /// When the socket is gone.
 pub fn serve(stream: UnixStream, service: &dyn Service, limits: &Limits) -> io::Result<()> {
-    let peer = Peer::of(&stream)?;
-    stream.set_write_timeout(Some(limits.send))?;
-    let hangup = Hangup::new(stream.try_clone()?);
-    Connection::new(stream, hangup, peer).serve(service);
+    let (connection, _) = connection(stream, limits.send)?;
+    connection.serve(service);
     Ok(())
+}
+
+fn connection(stream: UnixStream, send: Duration) -> io::Result<(Connection, Hangup)> {
+    let peer = Peer::of(&stream)?;
+    stream.set_write_timeout(Some(send))?;
+    let hangup = Hangup::new(stream.try_clone()?);
+    Ok((Connection::new(stream, hangup.clone(), peer), hangup))
 }
 
 /// Connections that are open, by number.
@@ -110,19 +115,18 @@ impl Shared {
         if !self.has_room(&peer) {
             return Ok(());
         }
-        stream.set_write_timeout(Some(self.limits.send))?;
-        let hangup = Hangup::new(stream.try_clone()?);
+        let (connection, hangup) = connection(stream, self.limits.send)?;
         let id = {
             let mut open = self.open();
             open.next += 1;
             let id = open.next;
-            open.all.insert(id, (peer.clone(), hangup.clone(), None));
+            open.all.insert(id, (peer, hangup, None));
             id
         };
         let shared = self.clone();
         let thread = thread::Builder::new().name("connection".into());
         let begun = thread.spawn(move || {
-            Connection::new(stream, hangup, peer).serve(&*shared.service);
+            connection.serve(&*shared.service);
             shared.open().all.remove(&id);
         });
         let mut open = self.open();
