@@ -337,3 +337,24 @@ fn a_python_program_subscribes_and_refuses() {
         assert!(out.contains(line), "{line}: {out}");
     }
 }
+
+#[test]
+fn a_directory_with_files_is_no_place_for_the_view() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("mine");
+    fs::write(&file, "mine").expect("written");
+    let output = memplug()
+        .args(["serve", "--log", "error", "--socket"])
+        .arg(directory.path().join("socket"))
+        .arg("--sysfs")
+        .arg(directory.path())
+        .output()
+        .expect("run");
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("is not empty; give an empty directory"),
+        "{err}"
+    );
+    assert_eq!(fs::read_to_string(file).expect("there"), "mine");
+}

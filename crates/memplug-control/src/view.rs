@@ -75,7 +75,7 @@ pub struct BlockUse {
     pub free_pages: u64,
     /// Allocated pages, holes included.
     pub used_pages: u64,
-    /// Of those, pages that their owners can move or release.
+    /// Of those, pages that move or are released by their type, pinned ones included.
     pub movable_pages: u64,
     /// Of those allocated, pages that stay: not movable, or pinned now.
     pub stuck_pages: u64,

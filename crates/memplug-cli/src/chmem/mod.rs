@@ -17,7 +17,7 @@ use crate::verb_args::ChmemArgs;
 use getopt::BAD_USAGE;
 use grammar::{Bad, What, parse};
 use memplug_client::{Block, Client, ClientError, OfflineParameters, OnlineParameters, Target};
-use memplug_control::OnlineWord;
+use memplug_control::{OnlineWord, zone_words};
 use memplug_interface::ListBlocksParameters;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -218,12 +218,7 @@ impl Chmem<'_> {
 
 /// Its zones as `valid_zones` has them, in small letters.
 fn zone_text(block: &Block) -> String {
-    let zones = block.info.valid_zones.iter();
-    let names: Vec<String> = zones.map(|zone| zone.name().to_ascii_lowercase()).collect();
-    match names.is_empty() {
-        true => "none".into(),
-        false => names.join(" "),
-    }
+    zone_words(&block.info.valid_zones).to_ascii_lowercase()
 }
 
 fn zone_of(name: Option<&str>) -> Result<Option<&'static str>, Bad> {
@@ -245,10 +240,6 @@ fn go(args: &ChmemArgs) -> Result<Result<u8, Bad>, ClientError> {
     let Some(what) = args.what.as_deref().filter(|_| args.enable || args.disable) else {
         return Ok(Err(Bad::Usage(BAD_USAGE.into())));
     };
-    let zone = match zone_of(args.zone.as_deref()) {
-        Ok(zone) => zone,
-        Err(bad) => return Ok(Err(bad)),
-    };
     let mut client = match connect(&args.socket) {
         Ok(client) => client,
         Err(trouble) => return Ok(Err(Bad::Line(trouble.to_string()))),
@@ -256,6 +247,11 @@ fn go(args: &ChmemArgs) -> Result<Result<u8, Bad>, ClientError> {
     let block_size = client.machine()?.block_size.max(1);
     let what = match parse(what, args.blocks, block_size) {
         Ok(what) => what,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    // Last, as chmem does: whatever else is wrong is complained of before.
+    let zone = match zone_of(args.zone.as_deref()) {
+        Ok(zone) => zone,
         Err(bad) => return Ok(Err(bad)),
     };
     let blocks = client.blocks(&ListBlocksParameters::default())?;

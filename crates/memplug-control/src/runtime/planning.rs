@@ -101,10 +101,7 @@ fn candidates(
     let all = runtime.blocks()?;
     let block_size = Control::machine(runtime)?.block_size.max(1);
     if let Some(node) = request.node {
-        let known = runtime.nodes()?.iter().any(|known| known.id == node);
-        known
-            .then_some(())
-            .ok_or(ControlError::NoSuchNode { node })?;
+        known_node(runtime.machine(), node).ok_or(ControlError::NoSuchNode { node })?;
     }
     let here = |block: &BlockInfo| request.node.is_none_or(|node| block.nodes.contains(&node));
     let (mut chosen, wanted): (Vec<BlockInfo>, _) = match &request.what {
@@ -115,10 +112,7 @@ fn candidates(
         }
         PlanTarget::Node(node) => {
             let node = *node;
-            let known = runtime.nodes()?.iter().any(|known| known.id == node);
-            known
-                .then_some(())
-                .ok_or(ControlError::NoSuchNode { node })?;
+            known_node(runtime.machine(), node).ok_or(ControlError::NoSuchNode { node })?;
             let of_node = all.into_iter().filter(|block| block.nodes.contains(&node));
             (
                 of_node.filter(|block| is_online(block.state)).collect(),
@@ -199,6 +193,9 @@ fn settle(runtime: &Runtime, plans: &[BlockPlan], target: TargetChoice) -> (Vec<
     let mut homeless = 0u64;
     for plan in plans {
         let mut left = plan.move_pages;
+        if left == 0 {
+            continue;
+        }
         for (node, zone) in targets(runtime, plan, target) {
             if left == 0 {
                 break;

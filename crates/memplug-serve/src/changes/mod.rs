@@ -22,15 +22,13 @@ use memplug_interface::{
 use memplug_varlink::Exchange;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Progress that waits for a caller; more of it is left out.
 const PROGRESS: usize = 16;
-/// Progress is told no more often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 /// Blocks that went are told of so many at a time.
 const DONE_AT_A_TIME: usize = 2048;
@@ -61,15 +59,10 @@ impl Running {
         }
     }
 
-    /// Progress in the words of `shape`, now and then.
+    /// Progress in the words of `shape`, as often as it comes (`memplug-control` paces it).
     fn progress(&self, shape: impl Fn(&Progress) -> Value + Send + Sync + 'static) -> Told {
-        let (told, last) = (self.told.clone(), Mutex::new(None::<Instant>));
+        let told = self.told.clone();
         Arc::new(move |progress| {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_some_and(|last| last.elapsed() < PROGRESS_EVERY) {
-                return;
-            }
-            *last = Some(Instant::now());
             // A caller who reads slowly gets less of it.
             let _ = told.try_send(Message::Progress(shape(progress)));
         })
