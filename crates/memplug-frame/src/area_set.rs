@@ -121,11 +121,19 @@ impl AreaSet {
         mut visit: impl FnMut(u64) -> Option<R>,
     ) -> Option<R> {
         let mut at = from;
-        while let Some(area) = self.next(at) {
-            if let Some(found) = visit(area) {
-                return Some(found);
+        while let Some(first) = self.next(at) {
+            // All that the word has now: what comes into it meanwhile came after the search began.
+            let index = first / FAN;
+            let mut left =
+                self.levels[0][index as usize].load(Ordering::SeqCst) & u64::MAX << (first % FAN);
+            while left != 0 {
+                let area = index * FAN + u64::from(left.trailing_zeros());
+                if let Some(found) = visit(area) {
+                    return Some(found);
+                }
+                left &= left - 1;
             }
-            at = area + 1;
+            at = (index + 1) * FAN;
         }
         None
     }

@@ -27,6 +27,11 @@ impl FrameTable {
         let Some(block) = self.directory.block(pageblock) else {
             return Err(FreeError::NotMemory { pfn });
         };
+        if order == Order::PAGEBLOCK && self.put_one(pfn, owner)
+            || order == Order::MAX && self.put_two(pfn, owner)
+        {
+            return Ok(());
+        }
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         if order != Order::ZERO || !tag.is_freed_by(owner, Order::ZERO) {
             return self.put_chunk(pfn, order, owner, block);
@@ -38,7 +43,38 @@ impl FrameTable {
         Ok(())
     }
 
-    /// The same for other orders than 0, and for all that does not fit.
+    /// The same for order 9, if nothing stands against it.
+    #[inline(never)] // leaves the fast path of order 0 few registers to save
+    fn put_one(&self, pfn: Pfn, owner: OwnerId) -> bool {
+        self.put_head(pfn, owner, Order::PAGEBLOCK)
+    }
+
+    /// The same for order 10.
+    #[inline(never)]
+    fn put_two(&self, pfn: Pfn, owner: OwnerId) -> bool {
+        let put = self.put_head(pfn, owner, Order::MAX);
+        if put {
+            self.put_whole(split(pfn).0 + 1);
+        }
+        put
+    }
+
+    /// Makes the first or only pageblock of a huge chunk empty. The head decides who frees: a
+    /// second free finds another kind, or another allocation.
+    #[inline(always)]
+    fn put_head(&self, pfn: Pfn, owner: OwnerId, order: Order) -> bool {
+        let (pageblock, _) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return false;
+        };
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        pfn.is_aligned(order)
+            && tag.is_freed_by(owner, order)
+            && !tag.is_isolated()
+            && self.empty_huge(block, tag, pageblock)
+    }
+
+    /// The same for other orders, and for all that does not fit.
     #[inline(never)] // leaves the fast path of order 0 few registers to save
     fn put_chunk(
         &self,
@@ -128,19 +164,14 @@ impl FrameTable {
         block: Block<'_>,
     ) -> Result<(), FreeError> {
         let mut tag = seen;
-        // The head decides who frees: a second free finds another kind, or another allocation.
         while !self.empty_huge(block, tag, pageblock) {
             tag = Tag(block.tag.load(Ordering::SeqCst));
             if tag.kind() != Kind::Huge || tag.generation() != seen.generation() {
                 return self.not_allocated(crate::table::join(pageblock, 0));
             }
         }
-        if order == Order::MAX
-            && let Some(tail) = self.directory.block(pageblock + 1)
-        {
-            while !self.empty_huge(tail, Tag(tail.tag.load(Ordering::SeqCst)), pageblock + 1) {
-                relax();
-            }
+        if order == Order::MAX {
+            self.put_whole(pageblock + 1);
         }
         Ok(())
     }
@@ -167,7 +198,9 @@ impl FrameTable {
         true
     }
 
-    /// Puts back the second half of a chunk of order 10 whose first half could not be had.
+    /// Puts back the second half of a chunk of order 10, whose first half is put back or could not
+    /// be had.
+    #[inline]
     pub(crate) fn put_whole(&self, pageblock: Pageblock) {
         if let Some(block) = self.directory.block(pageblock) {
             while !self.empty_huge(block, Tag(block.tag.load(Ordering::SeqCst)), pageblock) {

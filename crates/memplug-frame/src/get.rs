@@ -19,7 +19,7 @@ use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
 use crate::zone::ZoneMap;
 use crate::{AllocError, FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES, Pfn};
+use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, Pfn};
 
 /// Whether a request may go below the min watermark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,25 +78,70 @@ impl FrameTable {
     pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         if class.is_single() {
             self.get_from_slot(cpu, class, key, rows::claim_bit)
-        } else if class.order() >= Order::PAGEBLOCK {
+        } else if class.order() == Order::PAGEBLOCK {
             self.get_cached_huge(cpu, class, key)
+        } else if class.order() == Order::MAX {
+            self.get_cached_two(cpu, class, key)
         } else {
             self.get_cached_chunk(cpu, class, key)
         }
     }
 
     /// From the zone that such requests are to be served from first, if the processor may take
-    /// from there unasked.
+    /// from there unasked: the pageblock behind the last one, or else from the same area.
     #[inline(never)]
     fn get_cached_huge(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        self.get_hinted(cpu, class, key, |zone, first| {
+            self.take_one_at(zone, first, class)
+        })
+    }
+
+    /// The same for two pageblocks.
+    #[inline(never)]
+    fn get_cached_two(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        self.get_hinted(cpu, class, key, |zone, first| {
+            self.take_two_at(zone, first, class)
+        })
+    }
+
+    #[inline(always)]
+    fn get_hinted(
+        &self,
+        cpu: CpuId,
+        class: Class,
+        key: RequestKey,
+        take_at: impl Fn(ZoneId, Pageblock) -> Option<Tag>,
+    ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
+        let (slot, hint) = self.huge_slot(cpu, class)?;
         // Relaxed: where to look first is a wish, not a duty.
-        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
+        let slot = Slot(slot.load(Ordering::Relaxed));
         if !slot.serves(key) {
             return None;
         }
         let frames = self.zone(slot.zone())?;
-        self.get_granted(slot.zone(), frames, frames.map()?, cpu, class)
+        let granted = frames.granted(frames.map()?.line(cpu))?;
+        // The hint leads to the tag as directly as the slot does to the grant: neither way waits
+        // for the other.
+        let first = hint.load(Ordering::Relaxed);
+        if self.directory.area_number(first) != granted || take_at(slot.zone(), first).is_none() {
+            return self.get_granted(cpu, class, slot.zone());
+        }
+        hint.store(behind(first, class), Ordering::Relaxed);
+        Some(join(first, 0))
+    }
+
+    /// A chunk of order 9 or 10 from the area that the processor may use up unasked.
+    #[inline(never)] // leaves the way through the hint few registers to save
+    fn get_granted(&self, cpu: CpuId, class: Class, zone: ZoneId) -> Option<Pfn> {
+        let frames = self.zone(zone)?;
+        let line = frames.map()?.line(cpu);
+        let area = self.directory.area(frames.granted(line)?)?;
+        let taken = self.take_huge(zone, &area, line, class)?;
+        self.huge_slot(cpu, class)?
+            .1
+            .store(behind(taken, class), Ordering::Relaxed);
+        Some(join(taken, 0))
     }
 
     #[inline(never)]
@@ -229,7 +274,7 @@ impl FrameTable {
         let frames = self.zone(zone)?;
         let map = frames.map()?;
         if request.class.order() >= Order::PAGEBLOCK
-            && let Some(pfn) = self.get_granted(zone, frames, map, cpu, request.class)
+            && let Some(pfn) = self.get_granted(cpu, request.class, zone)
         {
             return Some(pfn);
         }
@@ -264,7 +309,10 @@ impl FrameTable {
     ) -> Option<Pfn> {
         let class = request.class;
         if class.order() >= Order::PAGEBLOCK {
-            return self.get_huge(zone, map, cpu, class, gate);
+            let taken = self.get_huge(zone, map, cpu, class, gate)?;
+            let (_, hint) = self.huge_slot(cpu, class)?;
+            hint.store(behind(taken, class), Ordering::Relaxed);
+            return Some(join(taken, 0));
         }
         if gate == Gate::Careful {
             return self
@@ -352,4 +400,10 @@ impl FrameTable {
     pub(crate) fn zone_of(&self, pageblock: Pageblock) -> Option<ZoneId> {
         self.directory.area_of(pageblock)?.0.zone()
     }
+}
+
+/// The pageblock behind a chunk of order 9 or 10 that begins with this one.
+#[inline(always)]
+fn behind(first: Pageblock, class: Class) -> Pageblock {
+    first + (class.order().pages().get() >> PAGEBLOCK_ORDER)
 }

@@ -16,6 +16,8 @@
 //!
 //! Chunks of order 9 and 10 are not served from a reserved pageblock. Their slot names the zone
 //! that such requests want most, in bits 16 to 31, so that the list of zones need not be looked up.
+//! A word beside it, which is not a slot and never filled, names the pageblock to look at first:
+//! a mere hint, checked against the processor's area, its zone and its tag.
 
 use crate::sync::{AtomicU64, Ordering, zeroed_array};
 use crate::table::Pageblock;
@@ -46,9 +48,11 @@ impl RequestKey {
 /// a class are the place. Two processors never write the same cache line.
 #[cfg(not(loom))]
 const STRIDE: usize = 64;
-/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others.
+/// From the slot of order 9 or 10 to the hint that belongs to it, in a place that no order has.
+const HINT: usize = if cfg!(loom) { 1 } else { 3 };
+/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others, and a hint.
 #[cfg(loom)]
-const STRIDE: usize = 4;
+const STRIDE: usize = 5;
 /// Processors whose slots lie together: one pointer leads to a slot.
 const GROUP: usize = if cfg!(loom) { 2 } else { 8 };
 
@@ -170,10 +174,24 @@ impl FrameTable {
 
     #[inline(always)]
     pub(crate) fn slot(&self, cpu: CpuId, class: Class) -> Option<&AtomicU64> {
+        let (slots, at) = self.slots_of(cpu, class)?;
+        slots.get(at)
+    }
+
+    /// The slots of the owner and some processors, and where among them the slot lies.
+    #[inline(always)]
+    fn slots_of(&self, cpu: CpuId, class: Class) -> Option<(&OwnerSlots, usize)> {
         let (owner, cpu) = (usize::from(class.owner().get()), usize::from(cpu.get()));
         let cell = (owner << self.cells_shift) + cpu / GROUP;
         let slots = self.owners.get(cell)?.get()?;
-        slots.get(cpu % GROUP * STRIDE + place_of(class))
+        Some((slots, cpu % GROUP * STRIDE + place_of(class)))
+    }
+
+    /// The slot of order 9 or 10, and the pageblock to look at first.
+    #[inline(always)]
+    pub(crate) fn huge_slot(&self, cpu: CpuId, class: Class) -> Option<(&AtomicU64, &AtomicU64)> {
+        let (slots, at) = self.slots_of(cpu, class)?;
+        Some((slots.get(at)?, slots.get(at + HINT)?))
     }
 
     /// Puts a reservation into the slot; what stood there is given up.
@@ -319,7 +337,7 @@ fn place_of(class: Class) -> usize {
 
 #[cfg(loom)]
 fn class_at(owner: OwnerId, at: usize) -> Class {
-    let order = [0, 3, 7, MAX_ORDER][at];
+    let order = [0, 3, 7, MAX_ORDER, MAX_ORDER][at];
     let movable = crate::MigrateType::Movable as u32;
     Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6)
 }

@@ -77,6 +77,11 @@ impl Area<'_> {
         let zone = self.words[ZONE].load(Ordering::SeqCst);
         (zone != 0 && zone != COMING).then(|| ZoneId::from_index(zone as usize - 1))
     }
+    /// Whether it is in this zone.
+    #[inline(always)]
+    pub(crate) fn is_in(&self, zone: ZoneId) -> bool {
+        self.words[ZONE].load(Ordering::SeqCst) == zone.index() as u64 + 1
+    }
     /// Whether it is being brought on line at this moment.
     pub(crate) fn is_coming(&self) -> bool {
         self.words[ZONE].load(Ordering::SeqCst) == COMING

@@ -139,7 +139,8 @@ impl FrameTable {
         };
         let high = frames.highest.load(Ordering::Relaxed);
         if high == 0 {
-            return Gate::Open;
+            // Free of charge, until there are watermarks.
+            return Gate::Area(frames.epoch.load(Ordering::SeqCst));
         }
         let Some(map) = frames.map() else {
             return Gate::Closed;
@@ -151,6 +152,17 @@ impl FrameTable {
             .pay(pageblocks, self.area_price(request), epoch)
             .or_else(|| self.gate_by_look(cpu, request, frames, map))
             .unwrap_or_else(|| self.gate_one_by_one(request, zone, frames))
+    }
+
+    /// Whole areas, if it comes to one: what is left of an allowance when no area can be paid for
+    /// any more is paid pageblock by pageblock, each through the gate.
+    fn in_areas(&self, pageblocks: u64) -> u64 {
+        let area = self.directory.area_pageblocks();
+        if pageblocks >= area {
+            pageblocks - pageblocks % area
+        } else {
+            pageblocks
+        }
     }
 
     /// What a grant costs those who use one.
@@ -174,7 +186,7 @@ impl FrameTable {
         let mut epoch = frames.epoch.load(Ordering::SeqCst);
         let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
         let level = found.checked_sub(keep)?.checked_ilog2()?;
-        let share = (1u64 << level) / shares;
+        let share = self.in_areas((1u64 << level) / shares);
         if share < pageblocks {
             return None;
         }

@@ -7,64 +7,77 @@
 //! between freeing and listing it (I-FRAME-4). So a pageblock that is got and put again and
 //! again costs one exchange each time, and its bit stays.
 //!
+//! Where a processor goes on in its area is a hint too ([`FrameTable::get_cached`]): it may find a
+//! pageblock that is just free and not listed yet.
+//!
 //! Each processor takes from an area of its own as long as it has one, so that processors do
 //! not write the same cache lines; how it comes by one and what the watermarks say of it stands
 //! in `zone.rs` and `watermark.rs`.
 
 use crate::sync::{AtomicU64, Ordering, handshake};
-use crate::table::{Area, Pageblock, join};
+use crate::table::{Area, Pageblock};
 use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
-use crate::zone::{CpuLine, ZoneFrames, ZoneMap};
+use crate::zone::{CpuLine, ZoneMap};
 use crate::{FrameTable, ZoneId};
-use memplug_units::{CpuId, MAX_ORDER, PAGEBLOCK_ORDER, Pfn};
+use memplug_units::{CpuId, Order};
+
+/// Leftovers that are looked at one by one before all tags of the area are: one is soon found
+/// where every other pageblock is free, but an area that is used up is all leftovers.
+const LOOKS: u32 = 8;
 
 impl FrameTable {
-    /// A chunk of order 9 or 10 from the area that the processor may use up unasked.
-    #[inline]
-    pub(crate) fn get_granted(
-        &self,
-        zone: ZoneId,
-        frames: &ZoneFrames,
-        map: &ZoneMap,
-        cpu: CpuId,
-        class: Class,
-    ) -> Option<Pfn> {
-        let line = map.line(cpu);
-        let area = if frames.highest.load(Ordering::Relaxed) == 0 {
-            line.area()?
-        } else {
-            line.granted(frames.epoch.load(Ordering::SeqCst))?
-        };
-        self.take_huge(zone, &self.directory.area(area)?, line, class)
-    }
-
     /// A chunk of order 9 or 10 from an area.
     #[inline(always)]
-    fn take_huge(
+    pub(crate) fn take_huge(
         &self,
         zone: ZoneId,
         area: &Area<'_>,
         line: &CpuLine,
         class: Class,
-    ) -> Option<Pfn> {
-        let make = huge_tag(class, Kind::Huge);
-        let first = if class.order().get() == PAGEBLOCK_ORDER {
-            self.take_in(area, line, whole, |_, tag| retag(zone, area, tag, &make))
+    ) -> Option<Pageblock> {
+        let taken = if class.order() == Order::PAGEBLOCK {
+            self.take_in(area, line, whole, |first, _| {
+                self.take_one_at(zone, first, class)
+            })
         } else {
-            debug_assert_eq!(class.order().get(), MAX_ORDER);
-            self.take_in(area, line, pairs, |first, head| {
-                // The tail first: who finds a head finds its tail.
-                let tail = self.directory.block(first + 1)?.tag;
-                retag(zone, area, tail, huge_tag(class, Kind::HugeTail))?;
-                let taken = retag(zone, area, head, &make);
-                if taken.is_none() {
-                    self.put_whole(first + 1);
-                }
-                taken
+            self.take_in(area, line, pairs, |first, _| {
+                self.take_two_at(zone, first, class)
             })
         };
-        first.map(|(pageblock, _)| join(pageblock, 0))
+        taken.map(|(first, _)| first)
+    }
+
+    /// Takes a pageblock of the zone for a chunk of order 9, if it is wholly free.
+    #[inline(always)]
+    pub(crate) fn take_one_at(&self, zone: ZoneId, first: Pageblock, class: Class) -> Option<Tag> {
+        self.retag_at(zone, first, huge_tag(class, Kind::Huge))
+    }
+
+    /// Takes two for a chunk of order 10, if both are wholly free and the first is even.
+    #[inline(always)]
+    pub(crate) fn take_two_at(&self, zone: ZoneId, first: Pageblock, class: Class) -> Option<Tag> {
+        if !first.is_multiple_of(2) {
+            return None;
+        }
+        // The tail first: who finds a head finds its tail.
+        self.retag_at(zone, first + 1, huge_tag(class, Kind::HugeTail))?;
+        let taken = self.take_one_at(zone, first, class);
+        if taken.is_none() {
+            self.put_whole(first + 1);
+        }
+        taken
+    }
+
+    #[inline(always)]
+    fn retag_at(
+        &self,
+        zone: ZoneId,
+        pageblock: Pageblock,
+        make: impl Fn(u16) -> Tag,
+    ) -> Option<Tag> {
+        let (area, _) = self.directory.area_of(pageblock)?;
+        retag(zone, &area, self.directory.block(pageblock)?.tag, make)
     }
 
     /// A chunk of order 9 or 10.
@@ -75,7 +88,7 @@ impl FrameTable {
         cpu: CpuId,
         class: Class,
         gate: Gate,
-    ) -> Option<Pfn> {
+    ) -> Option<Pageblock> {
         self.take_near(map, cpu, gate, |area, line| {
             self.take_huge(zone, area, line, class)
         })
@@ -170,6 +183,7 @@ impl FrameTable {
         let from = line.bit();
         let mut left = chosen & u64::MAX << from;
         let mut before = chosen & !(u64::MAX << from);
+        let mut looks = LOOKS;
         loop {
             if left == 0 {
                 if before == 0 {
@@ -184,6 +198,11 @@ impl FrameTable {
                 line.set_bit(bit + 1);
                 return Some((pageblock, taken));
             }
+            looks = looks.wrapping_sub(1);
+            if looks == 0 {
+                let free = choose(free_of(tags, word));
+                (left, before) = (left & free, before & free);
+            }
         }
         self.clear_leftovers(area, tags, word);
         None
@@ -192,6 +211,9 @@ impl FrameTable {
     /// Clears the bits of `word` whose pageblocks cannot be taken.
     #[cold]
     fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], word: u64) {
+        if word == 0 {
+            return;
+        }
         let leftovers = word & !free_of(tags, word);
         if leftovers == 0 {
             return;
@@ -226,13 +248,25 @@ impl FrameTable {
         if area.whole().load(Ordering::SeqCst) & bit != 0 {
             return;
         }
+        self.list_anew(&area, bit);
+    }
+
+    #[inline(never)] // leaves the way of a pageblock that is listed few registers to save
+    fn list_anew(&self, area: &Area<'_>, bit: u64) {
         // A word that was not zero has its area in the set already (I-FRAME-3).
-        if area.whole().fetch_or(bit, Ordering::SeqCst) != 0 {
-            return;
+        if area.whole().fetch_or(bit, Ordering::SeqCst) == 0 {
+            let zone = area.zone().and_then(|zone| self.zone(zone));
+            if let Some(map) = zone.and_then(|zone| zone.map()) {
+                map.whole.insert(area.number);
+            }
         }
-        let zone = area.zone().and_then(|zone| self.zone(zone));
-        if let Some(map) = zone.and_then(|zone| zone.map()) {
-            map.whole.insert(area.number);
+        // Isolated, or taken by someone who found the tag before the bit, and who may have left
+        // the area since: then nobody else would clear it.
+        handshake();
+        if let Some(tags) = self.directory.tags(area.number)
+            && free_of(tags, bit) == 0
+        {
+            self.clear_leftovers(area, tags, bit);
         }
     }
 }
@@ -247,7 +281,7 @@ pub(crate) fn retag(
 ) -> Option<Tag> {
     let mut now = Tag(word.load(Ordering::SeqCst));
     // The zone after the tag: a tag of this generation means this zone from here on.
-    while now.is_none_and_free() && area.zone() == Some(zone) {
+    while now.is_none_and_free() && area.is_in(zone) {
         let tag = make(now.generation().wrapping_add(1));
         match word.compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Some(tag),
@@ -258,11 +292,14 @@ pub(crate) fn retag(
 }
 
 /// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
+#[inline]
 fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
-    let free = |tag: &AtomicU64| Tag(tag.load(Ordering::SeqCst)).is_none_and_free();
-    tags.iter().enumerate().fold(0, |found, (bit, tag)| {
-        found | u64::from(bits >> bit & 1 != 0 && free(tag)) << bit
-    })
+    // Without a branch: the tags of an area are eight cache lines, and as good as random.
+    let all = tags.iter().enumerate().fold(0, |found, (bit, tag)| {
+        let free = Tag(tag.load(Ordering::SeqCst)).is_none_and_free();
+        found | u64::from(free) << bit
+    });
+    all & bits
 }
 
 fn whole(word: u64) -> u64 {

@@ -78,11 +78,18 @@ pub struct Watermarks {
 
 /// The sets of a zone, made when it first gets memory.
 pub(crate) struct ZoneMap {
-    lines: Box<[CpuLine]>,
+    /// Of the first processors: no pointer leads to them.
+    lines: [CpuLine; LINES],
+    /// Of all others.
+    more_lines: Box<[CpuLine]>,
+    cpus: u16,
     pub(crate) present: AreaSet,
     pub(crate) whole: AreaSet,
     pub(crate) partial: AreaSet,
 }
+
+/// Processors whose lines lie in the zone's map itself.
+const LINES: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// Areas so far from each other never have words on the same cache line.
 const LINE_AREAS: u64 = 4;
@@ -178,17 +185,27 @@ impl ZoneMap {
     /// What the processor (a number that `FrameTable::cpu` gave) writes in the zone.
     #[inline]
     pub(crate) fn line(&self, cpu: CpuId) -> &CpuLine {
-        &self.lines[usize::from(cpu.get())]
+        let cpu = usize::from(cpu.get());
+        match self.lines.get(cpu) {
+            Some(line) => line,
+            None => &self.more_lines[cpu - LINES],
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &CpuLine> {
+        let first = self.lines.iter().take(usize::from(self.cpus));
+        first.chain(&self.more_lines)
     }
 
     /// Whether any processor takes from this area.
+    #[inline]
     pub(crate) fn is_taken_from(&self, area: u64) -> bool {
-        self.lines.iter().any(|line| line.area() == Some(area))
+        self.lines().any(|line| line.area() == Some(area))
     }
 
     /// Whether another processor takes from this area, or from one whose words are near.
     pub(crate) fn others_area(&self, cpu: CpuId, area: u64) -> bool {
-        let lines = self.lines.iter().enumerate();
+        let lines = self.lines().enumerate();
         lines
             .filter(|&(other, _)| other != usize::from(cpu.get()))
             .filter_map(|(_, line)| line.area())
@@ -236,6 +253,12 @@ impl ZoneFrames {
         }
     }
 
+    /// The area that a processor may use up unasked.
+    #[inline(always)]
+    pub(crate) fn granted(&self, line: &CpuLine) -> Option<u64> {
+        line.granted(self.epoch.load(Ordering::SeqCst))
+    }
+
     /// The bitmaps, if the zone ever had memory.
     pub(crate) fn map(&self) -> Option<&ZoneMap> {
         self.map.get()
@@ -243,9 +266,11 @@ impl ZoneFrames {
 
     pub(crate) fn ensure(&self, areas: u64, cpus: u16) -> Result<&ZoneMap, TableError> {
         self.map.get_or_try_init(|| {
-            let lines = (0..cpus).map(|_| CpuLine::new());
+            let more = (LINES..usize::from(cpus)).map(|_| CpuLine::new());
             Ok(Box::new(ZoneMap {
-                lines: lines.collect(),
+                lines: core::array::from_fn(|_| CpuLine::new()),
+                more_lines: more.collect(),
+                cpus,
                 present: AreaSet::new(areas)?,
                 whole: AreaSet::new(areas)?,
                 partial: AreaSet::new(areas)?,

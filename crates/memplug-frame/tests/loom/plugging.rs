@@ -33,6 +33,45 @@ fn a_request_on_its_way_loses_a_pageblock_that_moves_to_another_zone() {
 }
 
 #[test]
+fn a_request_by_hint_loses_a_pageblock_that_moves_to_another_zone() {
+    // Room for two chunks in one area: the first request leaves a hint that leads to the second.
+    for (wanted, pageblocks) in [(Order::PAGEBLOCK, 2), (Order::MAX, 4)] {
+        let name = "get by hint | isolate, offline, online elsewhere";
+        explore(name, 3, move || {
+            let table = machine(1, pageblocks, 1);
+            let first = get(&table, 0, ANN, wanted);
+            put_all(&table, &[(first, ANN, wanted)]);
+            let claimer = {
+                let table = table.clone();
+                thread::spawn(move || {
+                    table.get_cached(CpuId::new(0), class(ANN, wanted), key(FIRST))
+                })
+            };
+            for number in 0..pageblocks {
+                assert_eq!(table.isolate(pageblock(number).start()), Ok(()));
+            }
+            let block = PfnRange::between(Pfn::new(0), pageblock(pageblocks).start());
+            let gone = table.offline(block).is_ok();
+            if gone {
+                assert_eq!(table.online(block, SECOND), Ok(()));
+            }
+            let got = claimer.join().expect("the claimer");
+            if gone {
+                assert_eq!(got, None, "handed out of another zone");
+                check_whole(&table, SECOND, pageblocks);
+                check_whole(&table, FIRST, 0);
+            } else {
+                for number in 0..pageblocks {
+                    table.unisolate(pageblock(number).start());
+                }
+                put_all(&table, &[(got, ANN, wanted)]);
+                check_whole(&table, FIRST, pageblocks);
+            }
+        });
+    }
+}
+
+#[test]
 fn a_request_on_its_way_and_the_next_life_of_a_pageblock() {
     for wanted in [PAGE, Order::PAGEBLOCK] {
         explore("get | isolate, offline, online, get 9", 4, move || {
