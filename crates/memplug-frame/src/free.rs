@@ -9,7 +9,7 @@
 //! which runs after every change that could break it and looks again when it lost a race.
 
 use crate::rows::{self, Released};
-use crate::sync::{Ordering, handshake, relax};
+use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Block, Pageblock, split};
 use crate::tag::{Kind, Tag};
 use crate::{FrameTable, FreeError};
@@ -46,32 +46,36 @@ impl FrameTable {
     /// The same for order 9, if nothing stands against it.
     #[inline(never)] // leaves the fast path of order 0 few registers to save
     fn put_one(&self, pfn: Pfn, owner: OwnerId) -> bool {
-        self.put_head(pfn, owner, Order::PAGEBLOCK)
+        let (pageblock, _) = split(pfn);
+        let Some(word) = self.directory.tag(pageblock) else {
+            return false;
+        };
+        let put = empty_head(pfn, owner, Order::PAGEBLOCK, word);
+        if put {
+            self.list_with(pageblock, [word]);
+        }
+        put
     }
 
     /// The same for order 10.
     #[inline(never)]
     fn put_two(&self, pfn: Pfn, owner: OwnerId) -> bool {
-        let put = self.put_head(pfn, owner, Order::MAX);
-        if put {
-            self.put_whole(split(pfn).0 + 1);
-        }
-        put
-    }
-
-    /// Makes the first or only pageblock of a huge chunk empty. The head decides who frees: a
-    /// second free finds another kind, or another allocation.
-    #[inline(always)]
-    fn put_head(&self, pfn: Pfn, owner: OwnerId, order: Order) -> bool {
-        let (pageblock, _) = split(pfn);
-        let Some(block) = self.directory.block(pageblock) else {
+        let (first, _) = split(pfn);
+        let Some(word) = self.directory.tag(first) else {
             return false;
         };
-        let tag = Tag(block.tag.load(Ordering::SeqCst));
-        pfn.is_aligned(order)
-            && tag.is_freed_by(owner, order)
-            && !tag.is_isolated()
-            && self.empty_huge(block, tag, pageblock)
+        let Some(tail) = self.directory.tag(first + 1) else {
+            return false;
+        };
+        let put = empty_head(pfn, owner, Order::MAX, word);
+        if put {
+            // If only the second is isolated, the first is to be had alone.
+            match empty_tail(tail) {
+                true => self.list_with(first, [word, tail]),
+                false => self.list_with(first, [word]),
+            }
+        }
+        put
     }
 
     /// The same for other orders, and for all that does not fit.
@@ -155,7 +159,6 @@ impl FrameTable {
         }
     }
 
-    #[inline(always)] // into the one function that is called for other orders than 0
     fn put_huge(
         &self,
         pageblock: Pageblock,
@@ -164,11 +167,14 @@ impl FrameTable {
         block: Block<'_>,
     ) -> Result<(), FreeError> {
         let mut tag = seen;
-        while !self.empty_huge(block, tag, pageblock) {
+        while !empty_huge(block.tag, tag) {
             tag = Tag(block.tag.load(Ordering::SeqCst));
             if tag.kind() != Kind::Huge || tag.generation() != seen.generation() {
                 return self.not_allocated(crate::table::join(pageblock, 0));
             }
+        }
+        if !tag.is_isolated() {
+            self.list_whole(pageblock);
         }
         if order == Order::MAX {
             self.put_whole(pageblock + 1);
@@ -176,36 +182,13 @@ impl FrameTable {
         Ok(())
     }
 
-    /// Makes a huge pageblock empty if its tag still is `tag`.
-    #[inline(always)]
-    fn empty_huge(&self, block: Block<'_>, tag: Tag, pageblock: Pageblock) -> bool {
-        let none = Tag::none(tag.generation());
-        let next = if tag.is_isolated() {
-            none.isolated()
-        } else {
-            none
-        };
-        if block
-            .tag
-            .compare_exchange(tag.0, next.0, Ordering::SeqCst, Ordering::Relaxed)
-            .is_err()
-        {
-            return false;
-        }
-        if !tag.is_isolated() {
-            self.list_whole(pageblock);
-        }
-        true
-    }
-
     /// Puts back the second half of a chunk of order 10, whose first half is put back or could not
     /// be had.
-    #[inline]
     pub(crate) fn put_whole(&self, pageblock: Pageblock) {
-        if let Some(block) = self.directory.block(pageblock) {
-            while !self.empty_huge(block, Tag(block.tag.load(Ordering::SeqCst)), pageblock) {
-                relax();
-            }
+        if let Some(word) = self.directory.tag(pageblock)
+            && empty_tail(word)
+        {
+            self.list_whole(pageblock);
         }
     }
 
@@ -281,6 +264,43 @@ impl FrameTable {
         self.list_whole(pageblock);
         Some(true)
     }
+}
+
+/// Makes the first or only pageblock of a huge chunk empty, if it is not isolated. The head decides
+/// who frees: a second free finds another kind, or another allocation.
+#[inline(always)]
+fn empty_head(pfn: Pfn, owner: OwnerId, order: Order, word: &AtomicU64) -> bool {
+    let tag = Tag(word.load(Ordering::SeqCst));
+    pfn.is_aligned(order)
+        && tag.is_freed_by(owner, order)
+        && !tag.is_isolated()
+        && empty_huge(word, tag)
+}
+
+/// Makes the second half of a chunk of order 10 empty; tells whether it is to be had, and so to be
+/// listed.
+#[inline]
+fn empty_tail(word: &AtomicU64) -> bool {
+    loop {
+        let tag = Tag(word.load(Ordering::SeqCst));
+        if empty_huge(word, tag) {
+            return !tag.is_isolated();
+        }
+        relax();
+    }
+}
+
+/// Makes a huge pageblock empty if its tag still is `tag`. To be listed then, unless isolated.
+#[inline(always)]
+fn empty_huge(word: &AtomicU64, tag: Tag) -> bool {
+    let none = Tag::none(tag.generation());
+    let next = if tag.is_isolated() {
+        none.isolated()
+    } else {
+        none
+    };
+    word.compare_exchange(tag.0, next.0, Ordering::SeqCst, Ordering::Relaxed)
+        .is_ok()
 }
 
 /// Whether a chunk of `class` may be freed as (`order`, `owner`).

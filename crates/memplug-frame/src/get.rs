@@ -91,17 +91,13 @@ impl FrameTable {
     /// from there unasked: the pageblock behind the last one, or else from the same area.
     #[inline(never)]
     fn get_cached_huge(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        self.get_hinted(cpu, class, key, |zone, first| {
-            self.take_one_at(zone, first, class)
-        })
+        self.get_hinted(cpu, class, key, 1)
     }
 
     /// The same for two pageblocks.
     #[inline(never)]
     fn get_cached_two(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        self.get_hinted(cpu, class, key, |zone, first| {
-            self.take_two_at(zone, first, class)
-        })
+        self.get_hinted(cpu, class, key, 2)
     }
 
     #[inline(always)]
@@ -110,7 +106,7 @@ impl FrameTable {
         cpu: CpuId,
         class: Class,
         key: RequestKey,
-        take_at: impl Fn(ZoneId, Pageblock) -> Option<Tag>,
+        pageblocks: u64,
     ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
         let (slot, hint) = self.huge_slot(cpu, class)?;
@@ -120,15 +116,18 @@ impl FrameTable {
             return None;
         }
         let frames = self.zone(slot.zone())?;
-        let granted = frames.granted(frames.map()?.line(cpu))?;
+        let line = frames.map()?.line(cpu);
         // The hint leads to the tag as directly as the slot does to the grant: neither way waits
         // for the other.
         let first = hint.load(Ordering::Relaxed);
-        if self.directory.area_number(first) != granted || take_at(slot.zone(), first).is_none() {
-            return self.get_granted(cpu, class, slot.zone());
+        let (area, _) = self.directory.area_of(first)?;
+        if line.is_granted(area.number, frames.epoch.load(Ordering::SeqCst))
+            && self.take_hinted(slot.zone(), &area, first, class, pageblocks)
+        {
+            hint.store(first + pageblocks, Ordering::Relaxed);
+            return Some(join(first, 0));
         }
-        hint.store(behind(first, class), Ordering::Relaxed);
-        Some(join(first, 0))
+        self.get_granted(cpu, class, slot.zone())
     }
 
     /// A chunk of order 9 or 10 from the area that the processor may use up unasked.
@@ -136,7 +135,8 @@ impl FrameTable {
     fn get_granted(&self, cpu: CpuId, class: Class, zone: ZoneId) -> Option<Pfn> {
         let frames = self.zone(zone)?;
         let line = frames.map()?.line(cpu);
-        let area = self.directory.area(frames.granted(line)?)?;
+        let granted = line.granted(frames.epoch.load(Ordering::SeqCst))?;
+        let area = self.directory.area(granted)?;
         let taken = self.take_huge(zone, &area, line, class)?;
         self.huge_slot(cpu, class)?
             .1

@@ -41,6 +41,9 @@ const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
 /// The page bits of a chunk, with room to start them at a cache line, and then the tags.
 const TAGS_AT: usize = (ROWS << CHUNK_SHIFT) + ROWS - 1;
 
+/// In place of a pad: none is chosen yet.
+const NO_PAD: u64 = ROWS as u64;
+
 type Chunk = [AtomicU64; TAGS_AT + (1 << CHUNK_SHIFT)];
 type AreaChunk = [AtomicU64; CHUNK_AREAS * AREA_WORDS];
 
@@ -48,6 +51,10 @@ type AreaChunk = [AtomicU64; CHUNK_AREAS * AREA_WORDS];
 pub(crate) struct Directory {
     chunks: Box<[OnceBox<Chunk>]>,
     areas: Box<[OnceBox<AreaChunk>]>,
+    /// Words before the page bits of a chunk, so that they begin at a cache line; [`NO_PAD`]
+    /// before there is a chunk. One number for all, or the way to the bits would be longer: large
+    /// allocations lie alike. In a chunk that does not, nothing is wrong, only slower.
+    pad: AtomicU64,
     area_shift: u32,
     pageblocks: u64,
 }
@@ -113,6 +120,7 @@ impl Directory {
         Ok(Self {
             chunks: empty_cells(pageblocks.div_ceil(1 << CHUNK_SHIFT))?,
             areas: empty_cells((pageblocks >> area_shift).div_ceil(CHUNK_AREAS as u64))?,
+            pad: AtomicU64::new(NO_PAD),
             area_shift,
             pageblocks,
         })
@@ -139,12 +147,28 @@ impl Directory {
         if of.is_empty() {
             return Ok(());
         }
-        ensure_cells(&self.chunks, of.start, of.end, 1 << CHUNK_SHIFT)?;
+        ensure_cells(&self.chunks, of.start, of.end, 1 << CHUNK_SHIFT, |chunk| {
+            self.choose_pad(chunk);
+        })?;
         let areas = (
             of.start >> self.area_shift,
             ((of.end - 1) >> self.area_shift) + 1,
         );
-        ensure_cells(&self.areas, areas.0, areas.1, CHUNK_AREAS as u64)
+        ensure_cells(&self.areas, areas.0, areas.1, CHUNK_AREAS as u64, |_| ())
+    }
+
+    /// Before the chunk is published: who finds a chunk finds a pad that was chosen.
+    fn choose_pad(&self, chunk: &Chunk) {
+        // One pageblock, one cache line: two processors then never share a line of page bits.
+        let pad = if cfg!(loom) {
+            0
+        } else {
+            (chunk.as_ptr() as usize).wrapping_neg() / size_of::<AtomicU64>() % ROWS
+        };
+        let relaxed = Ordering::Relaxed;
+        let _ = self
+            .pad
+            .compare_exchange(NO_PAD, pad as u64, relaxed, relaxed);
     }
 
     /// The words of a pageblock, if its metadata exists.
@@ -155,15 +179,23 @@ impl Directory {
             .get((pageblock >> CHUNK_SHIFT) as usize)?
             .get()?;
         let at = (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize;
-        // One pageblock, one cache line: two processors then never share a line of page bits.
+        // Relaxed: after the chunk, which was published after the pad was chosen.
         #[cfg(not(loom))]
-        let pad = (chunk.as_ptr() as usize).wrapping_neg() / 8 % ROWS;
+        let pad = self.pad.load(Ordering::Relaxed) as usize % ROWS;
         #[cfg(loom)]
         let pad = 0;
         Some(Block {
             rows: chunk[pad + at * ROWS..].first_chunk()?,
             tag: &chunk[TAGS_AT + at],
         })
+    }
+
+    /// The tag of a pageblock, if its metadata exists.
+    #[inline(always)]
+    pub(crate) fn tag(&self, pageblock: Pageblock) -> Option<&AtomicU64> {
+        let chunk = (pageblock >> CHUNK_SHIFT) as usize;
+        let chunk = self.chunks.get(chunk)?.get()?;
+        Some(&chunk[TAGS_AT + (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize])
     }
 
     /// The area of a pageblock, and the bit of the pageblock in its words.
@@ -255,15 +287,17 @@ fn empty_cells<T>(count: u64) -> Result<Box<[OnceBox<T>]>, TableError> {
     Ok(cells.into())
 }
 
-/// Fills the cells that describe `start..end`, `each` of them a cell.
+/// Fills the cells that describe `start..end`, `each` of them a cell; `prepare` sees what is put
+/// into one before anyone else does.
 fn ensure_cells<const N: usize>(
     cells: &[OnceBox<[AtomicU64; N]>],
     start: u64,
     end: u64,
     each: u64,
+    prepare: impl Fn(&[AtomicU64; N]),
 ) -> Result<(), TableError> {
     for cell in &cells[(start / each) as usize..end.div_ceil(each) as usize] {
-        cell.get_or_try_init(zeroed_array)
+        cell.get_or_try_init(|| zeroed_array().inspect(|words| prepare(words)))
             .map_err(|NoTableMemory| TableError::NoMemory)?;
     }
     Ok(())

@@ -226,20 +226,21 @@ impl FrameTable {
 
     /// Wholly free pageblocks of a zone; stops counting when there are `enough`.
     fn whole_pageblocks(&self, map: &ZoneMap, enough: u64) -> u64 {
-        let mut count = 0;
+        // So many may turn out to be leftovers.
+        let most = enough.saturating_add(u64::from(self.cpus()) * self.directory.area_pageblocks());
+        let mut shown = 0;
         let stop = map.whole.find(|number| {
-            let area = self.directory.area(number)?;
-            // Elsewhere there are no leftovers.
-            let whole = if map.is_taken_from(number) {
-                self.whole_in(&area)
-            } else {
-                area.whole().load(Ordering::Relaxed)
-            };
-            count += u64::from(whole.count_ones());
-            (count >= enough).then_some(())
+            let word = self.directory.area(number)?.whole().load(Ordering::Relaxed);
+            shown += u64::from(word.count_ones());
+            (shown >= most).then_some(())
         });
         let _ = stop;
-        count
+        // Elsewhere there are none.
+        let taken_from = map
+            .areas_taken_from()
+            .filter_map(|number| self.directory.area(number));
+        let leftovers = taken_from.map(|area| self.leftovers_in(&area)).sum();
+        shown.saturating_sub(leftovers)
     }
 
     /// Counts, and says up to what sum pages may be taken from now on. `seen` is what was

@@ -3,9 +3,9 @@
 //! The tag decides: who exchanges it from "none, not isolated" has the pageblock. The area's
 //! word of whole ones is a hint that leads there. In areas that processors take from it may show
 //! pageblocks that are taken already; a searcher that finds nothing else clears those bits, and
-//! looks once more whether their tags really say so. It always shows every pageblock that is free, as soon as no one is
-//! between freeing and listing it (I-FRAME-4). So a pageblock that is got and put again and
-//! again costs one exchange each time, and its bit stays.
+//! looks once more whether their tags really say so. It always shows every pageblock that is
+//! free, as soon as no one is between freeing and listing it (I-FRAME-4). So a pageblock that is
+//! got and put again and again costs one exchange each time, and its bit stays.
 //!
 //! Where a processor goes on in its area is a hint too ([`FrameTable::get_cached`]): it may find a
 //! pageblock that is just free and not listed yet.
@@ -37,47 +37,62 @@ impl FrameTable {
         class: Class,
     ) -> Option<Pageblock> {
         let taken = if class.order() == Order::PAGEBLOCK {
-            self.take_in(area, line, whole, |first, _| {
-                self.take_one_at(zone, first, class)
+            self.take_in(area, line, whole, |_, head| {
+                retag(zone, area, head, huge_tag(class, Kind::Huge))
             })
         } else {
-            self.take_in(area, line, pairs, |first, _| {
-                self.take_two_at(zone, first, class)
+            self.take_in(area, line, pairs, |first, head| {
+                self.take_two_at(zone, area, first, head, class)
             })
         };
         taken.map(|(first, _)| first)
     }
 
-    /// Takes a pageblock of the zone for a chunk of order 9, if it is wholly free.
+    /// One or two pageblocks for a chunk of order 9 or 10 that begins with `first`, of this area.
+    /// Gives up when another thread is there: it is only a hint that led here.
     #[inline(always)]
-    pub(crate) fn take_one_at(&self, zone: ZoneId, first: Pageblock, class: Class) -> Option<Tag> {
-        self.retag_at(zone, first, huge_tag(class, Kind::Huge))
+    pub(crate) fn take_hinted(
+        &self,
+        zone: ZoneId,
+        area: &Area<'_>,
+        first: Pageblock,
+        class: Class,
+        pageblocks: u64,
+    ) -> bool {
+        let Some(head) = self.directory.tag(first) else {
+            return false;
+        };
+        if pageblocks == 2 {
+            return self.take_two_at(zone, area, first, head, class).is_some();
+        }
+        let now = Tag(head.load(Ordering::SeqCst));
+        // The zone after the tag, as in `retag`.
+        now.is_none_and_free()
+            && area.is_in(zone)
+            && exchange(head, now, huge_tag(class, Kind::Huge)).is_ok()
     }
 
-    /// Takes two for a chunk of order 10, if both are wholly free and the first is even.
+    /// Takes two pageblocks for a chunk of order 10, if both are wholly free and the first is even.
     #[inline(always)]
-    pub(crate) fn take_two_at(&self, zone: ZoneId, first: Pageblock, class: Class) -> Option<Tag> {
+    fn take_two_at(
+        &self,
+        zone: ZoneId,
+        area: &Area<'_>,
+        first: Pageblock,
+        head: &AtomicU64,
+        class: Class,
+    ) -> Option<Tag> {
         if !first.is_multiple_of(2) {
             return None;
         }
         // The tail first: who finds a head finds its tail.
-        self.retag_at(zone, first + 1, huge_tag(class, Kind::HugeTail))?;
-        let taken = self.take_one_at(zone, first, class);
+        let tail = self.directory.tag(first + 1)?;
+        retag(zone, area, tail, huge_tag(class, Kind::HugeTail))?;
+        let taken = retag(zone, area, head, huge_tag(class, Kind::Huge));
         if taken.is_none() {
             self.put_whole(first + 1);
         }
         taken
-    }
-
-    #[inline(always)]
-    fn retag_at(
-        &self,
-        zone: ZoneId,
-        pageblock: Pageblock,
-        make: impl Fn(u16) -> Tag,
-    ) -> Option<Tag> {
-        let (area, _) = self.directory.area_of(pageblock)?;
-        retag(zone, &area, self.directory.block(pageblock)?.tag, make)
     }
 
     /// A chunk of order 9 or 10.
@@ -162,7 +177,10 @@ impl FrameTable {
             && let Some(area) = self.directory.area(left)
             && let Some(tags) = self.directory.tags(left)
         {
-            self.clear_leftovers(&area, tags, area.whole().load(Ordering::SeqCst));
+            let word = area.whole().load(Ordering::SeqCst);
+            if word != 0 {
+                self.clear_leftovers(&area, tags, word & !free_of(tags, word));
+            }
         }
     }
 
@@ -183,7 +201,7 @@ impl FrameTable {
         let from = line.bit();
         let mut left = chosen & u64::MAX << from;
         let mut before = chosen & !(u64::MAX << from);
-        let mut looks = LOOKS;
+        let (mut looks, mut free) = (LOOKS, None);
         loop {
             if left == 0 {
                 if before == 0 {
@@ -200,21 +218,20 @@ impl FrameTable {
             }
             looks = looks.wrapping_sub(1);
             if looks == 0 {
-                let free = choose(free_of(tags, word));
-                (left, before) = (left & free, before & free);
+                let all = *free.insert(free_of(tags, word));
+                (left, before) = (left & choose(all), before & choose(all));
             }
         }
-        self.clear_leftovers(area, tags, word);
+        if word != 0 {
+            let free = free.unwrap_or_else(|| free_of(tags, word));
+            self.clear_leftovers(area, tags, word & !free);
+        }
         None
     }
 
-    /// Clears the bits of `word` whose pageblocks cannot be taken.
+    /// Clears bits of an area's word whose pageblocks could not be taken.
     #[cold]
-    fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], word: u64) {
-        if word == 0 {
-            return;
-        }
-        let leftovers = word & !free_of(tags, word);
+    fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], leftovers: u64) {
         if leftovers == 0 {
             return;
         }
@@ -237,36 +254,69 @@ impl FrameTable {
         tags.map_or(0, |tags| free_of(tags, word))
     }
 
-    /// Lists a pageblock that has just become wholly free.
-    #[inline(always)]
-    pub(crate) fn list_whole(&self, pageblock: Pageblock) {
-        let Some((area, bit)) = self.directory.area_of(pageblock) else {
-            return;
-        };
-        handshake();
-        // Set: whoever clears it looks at the tag afterwards.
-        if area.whole().load(Ordering::SeqCst) & bit != 0 {
-            return;
-        }
-        self.list_anew(&area, bit);
+    /// How many pageblocks an area's word shows that are not wholly free.
+    pub(crate) fn leftovers_in(&self, area: &Area<'_>) -> u64 {
+        let word = area.whole().load(Ordering::SeqCst);
+        let tags = self.directory.tags(area.number);
+        let free = tags.map_or(0, |tags| free_of(tags, word));
+        u64::from((word & !free).count_ones())
     }
 
-    #[inline(never)] // leaves the way of a pageblock that is listed few registers to save
-    fn list_anew(&self, area: &Area<'_>, bit: u64) {
+    /// Lists a pageblock that has just become wholly free.
+    #[inline]
+    pub(crate) fn list_whole(&self, pageblock: Pageblock) {
+        if let Some(word) = self.directory.tag(pageblock) {
+            self.list_with(pageblock, [word]);
+        }
+    }
+
+    /// Lists one or two pageblocks of an area that have just become wholly free, with these tags.
+    #[inline(always)]
+    pub(crate) fn list_with<const N: usize>(&self, first: Pageblock, tags: [&AtomicU64; N]) {
+        let Some((area, bit)) = self.directory.area_of(first) else {
+            return;
+        };
+        let bits = bit * ((1 << N) - 1);
+        handshake();
+        // Set: whoever clears it looks at the tag afterwards.
+        if area.whole().load(Ordering::SeqCst) & bits == bits {
+            return;
+        }
         // A word that was not zero has its area in the set already (I-FRAME-3).
-        if area.whole().fetch_or(bit, Ordering::SeqCst) == 0 {
-            let zone = area.zone().and_then(|zone| self.zone(zone));
-            if let Some(map) = zone.and_then(|zone| zone.map()) {
-                map.whole.insert(area.number);
-            }
+        if area.whole().fetch_or(bits, Ordering::SeqCst) == 0 {
+            return self.list_area(area, bits);
         }
         // Isolated, or taken by someone who found the tag before the bit, and who may have left
         // the area since: then nobody else would clear it.
         handshake();
-        if let Some(tags) = self.directory.tags(area.number)
-            && free_of(tags, bit) == 0
-        {
-            self.clear_leftovers(area, tags, bit);
+        if !tags.iter().all(|tag| is_free(tag)) {
+            self.clear_if_left(area, bits);
+        }
+    }
+
+    /// The same where the area's word was zero.
+    #[cold]
+    fn list_area(&self, area: Area<'_>, bits: u64) {
+        let zone = area.zone().and_then(|zone| self.zone(zone));
+        if let Some(map) = zone.and_then(|zone| zone.map()) {
+            map.whole.insert(area.number);
+        }
+        handshake();
+        self.clear_if_left(area, bits);
+    }
+
+    /// Clears those of the bits whose pageblocks are not free.
+    #[inline(never)]
+    fn clear_if_left(&self, area: Area<'_>, bits: u64) {
+        if let Some(tags) = self.directory.tags(area.number) {
+            let mut left = bits;
+            while left != 0 {
+                let at = left.trailing_zeros() as usize;
+                left &= left - 1;
+                if !tags.get(at).is_some_and(is_free) {
+                    self.clear_leftovers(&area, tags, 1 << at);
+                }
+            }
         }
     }
 }
@@ -282,24 +332,37 @@ pub(crate) fn retag(
     let mut now = Tag(word.load(Ordering::SeqCst));
     // The zone after the tag: a tag of this generation means this zone from here on.
     while now.is_none_and_free() && area.is_in(zone) {
-        let tag = make(now.generation().wrapping_add(1));
-        match word.compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => return Some(tag),
-            Err(other) => now = Tag(other),
+        match exchange(word, now, &make) {
+            Ok(tag) => return Some(tag),
+            Err(other) => now = other,
         }
     }
     None
 }
 
+/// Exchanges the tag of a wholly free pageblock for one of the next generation, if it still is
+/// `now`; or says what it is.
+#[inline(always)]
+fn exchange(word: &AtomicU64, now: Tag, make: impl Fn(u16) -> Tag) -> Result<Tag, Tag> {
+    let tag = make(now.generation().wrapping_add(1));
+    word.compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::SeqCst)
+        .map(|_| tag)
+        .map_err(Tag)
+}
+
 /// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
-#[inline]
 fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
     // Without a branch: the tags of an area are eight cache lines, and as good as random.
     let all = tags.iter().enumerate().fold(0, |found, (bit, tag)| {
-        let free = Tag(tag.load(Ordering::SeqCst)).is_none_and_free();
-        found | u64::from(free) << bit
+        found | u64::from(is_free(tag)) << bit
     });
     all & bits
+}
+
+/// Whether a pageblock is wholly free and not isolated.
+#[inline(always)]
+fn is_free(tag: &AtomicU64) -> bool {
+    Tag(tag.load(Ordering::SeqCst)).is_none_and_free()
 }
 
 fn whole(word: u64) -> u64 {

@@ -150,6 +150,12 @@ impl CpuLine {
             .checked_sub(1)
     }
 
+    /// Whether it has a grant of this epoch for the area.
+    #[inline(always)]
+    pub(crate) fn is_granted(&self, area: u64, epoch: u64) -> bool {
+        self.area.load(Ordering::Relaxed) == (area + 1) | epoch << EPOCH_SHIFT
+    }
+
     /// From now on it takes from this area; tells from which before. Epoch 0 is no grant.
     pub(crate) fn set_area(&self, area: u64, epoch: u64) -> Option<u64> {
         let old = self
@@ -197,10 +203,13 @@ impl ZoneMap {
         first.chain(&self.more_lines)
     }
 
-    /// Whether any processor takes from this area.
-    #[inline]
-    pub(crate) fn is_taken_from(&self, area: u64) -> bool {
-        self.lines().any(|line| line.area() == Some(area))
+    /// The areas that processors take from, each once.
+    pub(crate) fn areas_taken_from(&self) -> impl Iterator<Item = u64> {
+        self.lines().enumerate().filter_map(|(at, line)| {
+            let area = line.area()?;
+            let mut before = self.lines().take(at);
+            (!before.any(|line| line.area() == Some(area))).then_some(area)
+        })
     }
 
     /// Whether another processor takes from this area, or from one whose words are near.
@@ -251,12 +260,6 @@ impl ZoneFrames {
             careful: AtomicU64::new(0),
             pressed: AtomicU64::new(0),
         }
-    }
-
-    /// The area that a processor may use up unasked.
-    #[inline(always)]
-    pub(crate) fn granted(&self, line: &CpuLine) -> Option<u64> {
-        line.granted(self.epoch.load(Ordering::SeqCst))
     }
 
     /// The bitmaps, if the zone ever had memory.

@@ -1,0 +1,131 @@
+//! Chunks of order 9 and 10 in areas of 64 pageblocks, against a plain set of who has what.
+//! A get must find what is free however the area was used before: by hint, among leftovers, in
+//! another area. Areas of a few pageblocks are the model's and loom's.
+
+#![cfg(not(loom))]
+
+use memplug_frame::{
+    Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
+};
+use memplug_units::{CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const ZONE: ZoneId = ZoneId::new(0);
+const KEY: RequestKey = RequestKey::new(3);
+const BLOCKS: u64 = 2;
+/// Pageblocks of all blocks: each block is one area.
+const PAGEBLOCKS: u64 = 64 * BLOCKS;
+
+struct Machine {
+    table: FrameTable,
+    owner: OwnerId,
+    /// First pageblock of a chunk, and how many it has.
+    held: BTreeMap<u64, u64>,
+}
+
+impl Machine {
+    fn new(marks: u64) -> Self {
+        let pages = PageCount::new(PAGEBLOCKS * 512);
+        let table = FrameTable::new(&Geometry::default(), pages, 1, 2).expect("small");
+        let all = PfnRange::between(Pfn::new(0), Pfn::new(pages.get()));
+        table.online(all, ZONE).expect("all is there");
+        let [min, low, high] = [marks, marks * 2, marks * 3].map(PageCount::new);
+        table.set_watermarks(ZONE, Watermarks { min, low, high });
+        let owner = table.add_owner().expect("the first");
+        Self {
+            table,
+            owner,
+            held: BTreeMap::new(),
+        }
+    }
+
+    fn is_free(&self, pageblock: u64) -> bool {
+        let before = self.held.range(..=pageblock).next_back();
+        !before.is_some_and(|(first, count)| pageblock < first + count)
+    }
+
+    fn get(&mut self, cpu: u16, order: Order) -> Result<(), TestCaseError> {
+        let count = order.pages().get() / 512;
+        let class = Class::new(self.owner, MigrateType::Movable, order);
+        let request = Request {
+            class,
+            key: KEY,
+            zones: &[ZONE],
+            reserves: Reserves::Use,
+        };
+        let cpu = CpuId::new(cpu);
+        let cached = self.table.get_cached(cpu, class, KEY);
+        let got = cached.or_else(|| self.table.get(cpu, &request).ok());
+        let room = (0..PAGEBLOCKS)
+            .step_by(count as usize)
+            .any(|first| (first..first + count).all(|pageblock| self.is_free(pageblock)));
+        prop_assert_eq!(got.is_some(), room);
+        if let Some(pfn) = got {
+            prop_assert!(pfn.is_aligned(order));
+            let first = pfn.get() / 512;
+            prop_assert!((first..first + count).all(|pageblock| self.is_free(pageblock)));
+            self.held.insert(first, count);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, nth: usize) -> Result<(), TestCaseError> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let (&first, &count) = self.held.iter().nth(nth % self.held.len()).expect("one");
+        self.held.remove(&first);
+        let order = if count == 1 {
+            Order::PAGEBLOCK
+        } else {
+            Order::MAX
+        };
+        let pfn = Pfn::new(first * 512);
+        prop_assert_eq!(self.table.put(pfn, order, self.owner), Ok(()));
+        prop_assert!(self.table.put(pfn, order, self.owner).is_err());
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many gets on a processor.
+    Get(u16, bool, u8),
+    /// So many puts, each of one of those held.
+    Put(Vec<usize>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..2u16, any::<bool>(), 1..80u8).prop_map(|(cpu, two, many)| Step::Get(cpu, two, many)),
+        prop::collection::vec(any::<usize>(), 1..60).prop_map(Step::Put),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_free_is_found(
+        marks in prop_oneof![Just(0u64), Just(40)],
+        steps in prop::collection::vec(step(), 1..24),
+    ) {
+        let mut machine = Machine::new(marks);
+        for step in steps {
+            match step {
+                Step::Get(cpu, two, many) => {
+                    let order = if two { Order::MAX } else { Order::PAGEBLOCK };
+                    for _ in 0..many {
+                        machine.get(cpu, order)?;
+                    }
+                }
+                Step::Put(which) => {
+                    for nth in which {
+                        machine.put(nth)?;
+                    }
+                }
+            }
+        }
+        let held: u64 = machine.held.values().sum();
+        prop_assert_eq!(machine.table.zone_counts(ZONE).allocated.get(), held * 512);
+    }
+}
