@@ -42,7 +42,7 @@ impl Machine {
 
     fn is_free(&self, pageblock: u64) -> bool {
         let before = self.held.range(..=pageblock).next_back();
-        !before.is_some_and(|(first, count)| pageblock < first + count)
+        before.is_none_or(|(first, count)| pageblock >= first + count)
     }
 
     fn get(&mut self, cpu: u16, order: Order) -> Result<(), TestCaseError> {
