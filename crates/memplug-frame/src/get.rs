@@ -151,6 +151,8 @@ impl FrameTable {
             return None;
         }
         self.get_from_slot(cpu, class, key, |row| rows::claim_in_row(row, order))
+            // Rows of such chunks are soon full: the next one without the list of zones.
+            .or_else(|| self.get_reserved(self.cpu(cpu), class, key))
     }
 
     #[inline(always)]
