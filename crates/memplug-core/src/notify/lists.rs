@@ -12,64 +12,63 @@
 //! Lock order: a leaf; lists are made and dropped outside, since dropping one can run a subscriber's
 //! own drop.
 
-use super::chain::Place;
+use super::list::List;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use memplug_frame::sync::Mutex;
-
-pub(super) type List = Arc<[Place]>;
+use memplug_frame::sync::{Apart, AtomicU64, Mutex, Ordering};
 
 pub(super) struct Lists {
-    state: Mutex<State>,
+    state: Apart<Mutex<State>>,
+    /// Numbers given to subscribers.
+    numbers: AtomicU64,
 }
 
 struct State {
-    list: List,
+    list: Arc<List>,
     /// Changes so far: who made a list of an older one makes it again.
     version: u64,
-    /// Numbers given to subscribers.
-    numbers: u64,
+    /// Changes when a transaction last let go of its lists.
+    released: u64,
     /// Changes on their way.
     changing: u32,
     /// Replaced, and perhaps walked.
-    replaced: Vec<List>,
+    replaced: Vec<Arc<List>>,
 }
 
 impl Lists {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
-                list: Arc::from([]),
+            state: Apart::new(Mutex::new(State {
+                list: Arc::new(List::empty()),
                 version: 0,
-                numbers: 0,
+                released: 0,
                 changing: 0,
                 replaced: Vec::new(),
-            }),
+            })),
+            numbers: AtomicU64::new(0),
         }
     }
 
     /// The list as it is now.
-    pub(super) fn current(&self) -> List {
+    pub(super) fn current(&self) -> Arc<List> {
         self.state.with(|state| state.list.clone())
     }
 
     /// A number that no subscriber had before.
     pub(super) fn number(&self) -> u64 {
-        self.state.with(|state| {
-            state.numbers += 1;
-            state.numbers
-        })
+        // Relaxed: who registers after another has seen it return.
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Replaces the list. The new one is made without the lock, so that a round that begins
     /// meanwhile does not wait for it; if another change was quicker, it is made again.
-    pub(super) fn change(&self, make: impl Fn(&[Place]) -> List) {
+    pub(super) fn change(&self, make: impl Fn(&List) -> List) {
         let (mut seen, mut version) = self.state.with(|state| {
             state.changing += 1;
             (state.list.clone(), state.version)
         });
         loop {
-            let made = make(&seen);
+            let made = Arc::new(make(&seen));
             drop(seen);
             let changed = self.state.with(|state| {
                 if state.version != version {
@@ -88,32 +87,44 @@ impl Lists {
         }
     }
 
-    /// To be called by who has let go of a list. Leaves the rest to a change, if one is on its way.
+    /// To be called by who has let go of a list. Leaves the rest to a change, if one is on its way;
+    /// makes one row of all if there was none since it was last called.
     pub(super) fn released(&self) {
-        let idle = self.state.with(|state| match state.changing {
-            0 => state.idle(),
-            _ => Vec::new(),
+        let (idle, rows) = self.state.with(|state| {
+            if state.changing > 0 {
+                return (Vec::new(), false);
+            }
+            let before = core::mem::replace(&mut state.released, state.version);
+            let rows = before == state.version && !state.list.is_one_row();
+            (state.idle(), rows)
         });
         drop(idle);
+        if rows {
+            self.change(List::in_one_row);
+        }
     }
 }
 
 impl State {
     /// Takes out the lists that nobody walks: nobody can take up one that is kept here only.
-    fn idle(&mut self) -> Vec<List> {
-        let idle = |list: &mut List| Arc::strong_count(list) == 1;
+    fn idle(&mut self) -> Vec<Arc<List>> {
+        let idle = |list: &mut Arc<List>| Arc::strong_count(list) == 1;
         self.replaced.extract_if(.., idle).collect()
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::answer::Answer;
+    use super::super::books::Books;
+    use super::super::subscriber::seat;
     use super::*;
+    use core::cmp::Reverse;
 
     #[test]
     fn a_replaced_list_ends_with_the_last_walk_or_the_last_change() {
         let lists = Lists::new();
-        let again = |_: &[Place]| -> List { Arc::from([]) };
+        let again = |_: &List| List::empty();
 
         // Replaced while it is walked: the change cannot give it up, the walk does.
         let walked = lists.current();
@@ -145,5 +156,21 @@ mod tests {
         let watch = Arc::downgrade(&lists.current());
         lists.change(again);
         assert!(watch.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_transaction_that_saw_no_change_makes_one_row() {
+        let lists = Lists::new();
+        let order = (Reverse(0), lists.number());
+        let subscriber = seat(Books::new("someone", order), |_| Answer::Ok);
+        lists.change(|list| list.with(&subscriber));
+        lists.released();
+        assert!(!lists.current().is_one_row(), "it may have seen it come");
+        lists.released();
+        assert!(lists.current().is_one_row());
+        assert_eq!(lists.current().length(), 1);
+        let made = lists.current();
+        lists.released();
+        assert!(Arc::ptr_eq(&made, &lists.current()), "nothing to do");
     }
 }

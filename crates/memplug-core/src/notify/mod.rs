@@ -7,22 +7,27 @@
 //! (I-NOTIFY-1); or the whole chain does, as on Linux.
 //!
 //! - `event`: the events and their argument. `answer`: what a callback can say, and what Linux
-//!   makes of it. `chain`: registration. `round`: dispatch. `lists`: the list, and those that
-//!   were replaced while a round walked them. `invoke`: calling what may panic.
+//!   makes of it. `chain`: registration. `subscriber`: what a round needs of one; `books`: what is
+//!   kept of its calls. `round`: dispatch. `list`: who is on the chain, in order; `lists`: the list of
+//!   now, and those that were replaced while a round walked them. `invoke`: calling what may panic.
 //!
 //! Registering and dropping from inside a callback is allowed: a round runs over the chain as
 //! it was when the round began, except that a subscriber dropped meanwhile is not called any
 //! more. Dropping does not wait for a call that is running on another thread.
 
 mod answer;
+mod books;
 mod chain;
 mod event;
 mod invoke;
+mod list;
 mod lists;
 mod round;
+mod subscriber;
 
 pub use answer::Answer;
-pub use chain::{Chain, Notice, Registration, SubscriberStats};
+pub use books::SubscriberStats;
+pub use chain::{Chain, Notice, Registration};
 pub use event::{MemoryEvent, MemoryNotify, MemoryNotify2007};
 pub use round::{Call, RoundReport};
 pub(crate) use round::{RoundRule, Told};

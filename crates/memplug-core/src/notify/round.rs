@@ -7,14 +7,16 @@
 //! then on, and so is everybody's first call.
 
 use super::answer::Answer;
-use super::chain::{Chain, Notice, Place, Reply, Subscriber};
+use super::chain::{Chain, Notice};
 use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, guarded};
-use super::lists::List;
+use super::list::List;
+use super::subscriber::{Reply, Said, Seat, Subscriber};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -51,7 +53,7 @@ pub struct RoundReport {
 /// Who was told a `Going*` and did not refuse: a chain as it was, up to a place, less a few.
 #[derive(Default)]
 pub(crate) struct Told {
-    list: Option<List>,
+    list: Option<Arc<List>>,
     end: usize,
     /// Ascending.
     not: Vec<usize>,
@@ -71,30 +73,15 @@ pub(crate) enum RoundRule<'a> {
     Only(&'a Told),
 }
 
-/// What a subscriber said, in a byte: consent is all that most ever say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
-    // In the order of `Reply`, so that one is the other without a branch.
-    Done,
-    Ok,
-    /// Something else: see the list of those.
-    Other,
-    /// Its turn has not come, or it is being called.
-    NotYet,
-    /// Nothing: it was dropped before its turn, or is not addressed.
-    Nothing,
-}
-
-impl Said {
-    /// Whether it was called.
-    fn is_known(self) -> bool {
-        !matches!(self, Self::NotYet | Self::Nothing)
-    }
-}
+/// What a call came to.
+type CallResult = Result<Answer, Panicked>;
 
 /// A round on its way.
 struct Round<'a> {
-    set: &'a [Place],
+    list: &'a List,
+    /// So many of the list are addressed, from the first on.
+    end: usize,
+    /// But these are not. Ascending.
     except: &'a [usize],
     notice: &'a Notice<'a>,
     now: &'a dyn Fn() -> Duration,
@@ -103,39 +90,75 @@ struct Round<'a> {
     /// So many have had their turn.
     turns: usize,
     /// The answers that are more than consent, in order.
-    others: Vec<Result<Answer, Panicked>>,
+    others: Vec<CallResult>,
     /// Turns that were over when the clock was read, and what it showed.
     laps: Vec<(usize, Duration)>,
 }
 
-/// Calls one after the other as long as they are there, quick, and say no more than consent. Returns how many had their turn, and what the last of them said if it was more.
+/// Calls one after the other as long as they are there, quick, and say no more than consent. Returns
+/// how many had their turn, and what the last of them said if it was more.
 ///
 /// What they said is written down as they say it: should one panic, the first of whom nothing is
-/// known is the one. A function of its own, so that all that the loop needs stays in registers.
+/// known is the one. A function of its own, so that all that the loop needs stays in registers; and
+/// four in one turn of the loop, since every jump counts.
 #[inline(never)]
 fn call_quick(
-    set: &[Place],
+    seats: &[Seat],
     said: &mut [Said],
     notice: &Notice<'_>,
 ) -> (usize, Option<Box<Answer>>) {
-    for (at, (place, said)) in set.iter().zip(said).enumerate() {
-        let subscriber = &*place.subscriber;
-        if !subscriber.standing.is_there_and_quick() {
-            return (at, None);
-        }
-        *said = match (subscriber.callback)(notice) {
-            Reply::Done => Said::Done,
-            Reply::Ok => Said::Ok,
-            Reply::Other(answer) => {
-                *said = Said::Other;
-                return (at + 1, Some(answer));
+    let mut consents = 0;
+    let (fours, rest) = seats.as_chunks::<4>();
+    let (said_by_fours, said_by_rest) = said.as_chunks_mut::<4>();
+    for (seats, said) in fours.iter().zip(said_by_fours) {
+        for (seat, said) in seats.iter().zip(said) {
+            match seat.call_if_quick(notice) {
+                Reply::Consent(consent) => *said = consent.into(),
+                other => return no_consent(consents, other, said),
             }
-        };
+            consents += 1;
+        }
     }
-    (set.len(), None)
+    for (seat, said) in rest.iter().zip(said_by_rest) {
+        match seat.call_if_quick(notice) {
+            Reply::Consent(consent) => *said = consent.into(),
+            other => return no_consent(consents, other, said),
+        }
+        consents += 1;
+    }
+    (consents, None)
 }
 
-impl Round<'_> {
+/// What [`call_quick`] returns if the one behind so many says something else.
+#[cold]
+fn no_consent(consents: usize, reply: Reply, said: &mut Said) -> (usize, Option<Box<Answer>>) {
+    let Reply::Other(answer) = reply else {
+        return (consents, None);
+    };
+    *said = Said::Other;
+    (consents + 1, Some(answer))
+}
+
+impl<'a> Round<'a> {
+    fn new(
+        list: &'a List,
+        (end, except): (usize, &'a [usize]),
+        notice: &'a Notice<'a>,
+        now: &'a dyn Fn() -> Duration,
+    ) -> Self {
+        Self {
+            list,
+            end,
+            except,
+            notice,
+            now,
+            said: alloc::vec![Said::NotYet; end],
+            turns: 0,
+            others: Vec::new(),
+            laps: Vec::new(),
+        }
+    }
+
     fn lap(&mut self) {
         let time = (self.now)();
         self.laps.push((self.turns, time));
@@ -143,20 +166,25 @@ impl Round<'_> {
 
     /// Calls one after the other until one does more than consent; whether there was one.
     fn call_on(&mut self) -> bool {
-        while let Some(Place { subscriber, .. }) = self.set.get(self.turns) {
-            let next = self.except.partition_point(|&at| at < self.turns);
-            let end = self.except.get(next).copied().unwrap_or(self.set.len());
-            if end == self.turns || subscriber.standing.is_gone() {
+        while self.turns < self.end
+            && let seats = self.list.after(self.turns)
+            && let Some(next) = seats.first()
+        {
+            let excepted = self.except.partition_point(|&at| at < self.turns);
+            let end = self.except.get(excepted).copied().unwrap_or(self.end);
+            if end == self.turns || next.standing().is_gone() {
                 self.said[self.turns] = Said::Nothing;
                 self.turns += 1;
                 continue;
             }
-            let turns = self.turns..end;
-            let said = &mut self.said[turns.clone()];
-            let (count, other) = call_quick(&self.set[turns], said, self.notice);
+            let said = &mut self.said[self.turns..end];
+            let several = seats.len().min(said.len());
+            let (seats, said) = (&seats[..several], &mut said[..several]);
+            let (count, mut other) = call_quick(seats, said, self.notice);
             self.turns += count;
-            let other =
-                other.or_else(|| (count == 0).then(|| self.call_alone(subscriber)).flatten());
+            if count == 0 {
+                other = self.call_alone(&**next);
+            }
             if let Some(answer) = other {
                 self.others.push(Ok(*answer));
                 return true;
@@ -166,12 +194,12 @@ impl Round<'_> {
     }
 
     /// Calls the next, between two looks at the clock.
-    fn call_alone(&mut self, subscriber: &Subscriber) -> Option<Box<Answer>> {
+    fn call_alone(&mut self, next: &dyn Subscriber) -> Option<Box<Answer>> {
         self.lap();
-        let (said, other) = match (subscriber.callback)(self.notice) {
-            Reply::Done => (Said::Done, None),
-            Reply::Ok => (Said::Ok, None),
+        let (said, other) = match next.call(self.notice) {
+            Reply::Consent(consent) => (consent.into(), None),
             Reply::Other(answer) => (Said::Other, Some(answer)),
+            Reply::NotCalled => (Said::Nothing, None),
         };
         self.said[self.turns] = said;
         self.turns += 1;
@@ -214,9 +242,9 @@ impl Round<'_> {
     }
 
     /// Those who were called, with their answers and the time they took.
-    fn into_replies(self) -> Vec<(usize, Result<Answer, Panicked>, Duration)> {
-        let mut replies = Vec::with_capacity(self.turns);
+    fn into_replies(self, mut reply: impl FnMut(usize, &'a Seat, CallResult, Duration)) {
         let mut others = self.others.into_iter();
+        let mut seats = self.list.seats();
         for pair in self.laps.windows(2) {
             let [(from, begun), (to, ended)] = *pair else {
                 continue;
@@ -225,17 +253,16 @@ impl Round<'_> {
             let called = turns.iter().filter(|said| said.is_known()).count();
             let each =
                 ended.saturating_sub(begun) / u32::try_from(called.max(1)).unwrap_or(u32::MAX);
-            for (at, said) in (from..to).zip(turns) {
+            for ((at, said), seat) in (from..to).zip(turns).zip(seats.by_ref()) {
                 let answer = match said {
                     Said::NotYet | Said::Nothing => continue,
                     Said::Done => Ok(Answer::Done),
                     Said::Ok => Ok(Answer::Ok),
                     Said::Other => others.next().unwrap_or(Err(Panicked)),
                 };
-                replies.push((at, answer, each));
+                reply(at, seat, answer, each);
             }
         }
-        replies
     }
 }
 
@@ -249,46 +276,41 @@ impl Chain {
         now: &dyn Fn() -> Duration,
         told: &mut Told,
     ) -> (RoundReport, Option<Refusal>) {
-        let (list, end, except): (Option<List>, usize, &[usize]) = match rule {
+        let (list, end, except): (_, usize, &[usize]) = match rule {
             RoundRule::Chain => {
                 let list = self.list();
-                let end = list.len();
-                (Some(list), end, &[])
+                let end = list.length();
+                (list, end, &[])
             }
-            RoundRule::Only(told) => (told.list.clone(), told.end, &told.not),
+            RoundRule::Only(told) => match &told.list {
+                Some(list) => (list.clone(), told.end, &told.not),
+                None => (Arc::new(List::empty()), 0, &[]),
+            },
         };
-        let set = list.as_deref().and_then(|list| list.get(..end));
-        let set = set.unwrap_or_default();
-        let mut round = Round {
-            set,
-            except,
-            notice,
-            now,
-            said: alloc::vec![Said::NotYet; set.len()],
-            turns: 0,
-            others: Vec::new(),
-            laps: Vec::new(),
-        };
+        let mut round = Round::new(&list, (end, except), notice, now);
         round.call_all(matches!(rule, RoundRule::Chain));
-        let replies = round.into_replies();
-        let mut calls = Vec::with_capacity(replies.len());
+        let mut calls = Vec::with_capacity(round.turns);
         let mut last = (None, None); // error and refusal of the last answer
         let mut not = Vec::new();
         let mut next = 0;
-        for (at, answer, took) in replies {
+        round.into_replies(|at, seat, answer, took| {
             not.extend(next..at); // dropped before their turn
             next = at + 1;
-            let place = &set[at];
-            let subscriber = &place.subscriber;
-            subscriber.standing.set_quick(took < QUICK);
-            let refusal = subscriber.record(notice.event, &answer, took);
+            seat.standing().set_quick(took < QUICK);
+            let books = seat.books();
+            let refusal = books.record(notice.event, &answer, took);
             let error = match &answer {
                 Ok(answer) => answer.error(),
                 Err(Panicked) => refusal.as_ref().map(|refusal| refusal.errno),
             };
             last = (error, refusal);
-            calls.push(place.call(answer.ok(), took));
-        }
+            calls.push(Call {
+                name: String::from(&*books.name),
+                priority: books.priority(),
+                answer: answer.ok(),
+                took,
+            });
+        });
         let (error, refusal) = last;
         // A refusal without the stop bit is forgotten when another answers after it: that
         // subscriber was told, and is owed the outcome. The last one is not.
@@ -296,7 +318,7 @@ impl Chain {
             not.push(next.saturating_sub(1));
         }
         *told = Told {
-            list,
+            list: Some(list),
             end: next,
             not,
         };
@@ -307,54 +329,5 @@ impl Chain {
             error,
         };
         (report, refusal)
-    }
-}
-
-impl Subscriber {
-    /// Keeps the books; returns the refusal that the answer is at this event, if it is one.
-    fn record(
-        &self,
-        event: MemoryEvent,
-        answer: &Result<Answer, Panicked>,
-        took: Duration,
-    ) -> Option<Refusal> {
-        self.with_stats(|stats| {
-            stats.calls += 1;
-            stats.last = took;
-            stats.longest = stats.longest.max(took);
-            let (errno, reason) = match answer {
-                Err(Panicked) => {
-                    stats.panics += 1;
-                    (Errno::EIO, String::from("its callback panicked"))
-                }
-                Ok(answer) => {
-                    let errno = answer.error()?;
-                    let reason = answer.reason().unwrap_or("no reason given");
-                    (errno, String::from(reason))
-                }
-            };
-            if !event.is_refusable() {
-                return None;
-            }
-            stats.refusals += 1;
-            stats.last_refusal = Some(reason.clone());
-            Some(Refusal {
-                by: stats.name.clone(),
-                errno,
-                reason,
-            })
-        })
-    }
-}
-
-impl Place {
-    fn call(&self, answer: Option<Answer>, took: Duration) -> Call {
-        let name = self.subscriber.with_stats(|stats| stats.name.clone());
-        Call {
-            name,
-            priority: self.priority(),
-            answer,
-            took,
-        }
     }
 }

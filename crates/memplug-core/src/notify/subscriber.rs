@@ -1,0 +1,170 @@
+//! A subscriber: its callback, and what a round has to know of it before it calls.
+//!
+//! What a round of consent needs of each lies side by side: the word that says whether it is there,
+//! what its callback has captured, then what the books keep of a call. The shorter that is, the more
+//! of them stay in the processor's caches from one round to the next.
+
+use super::answer::Answer;
+use super::books::Books;
+use super::chain::Notice;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use memplug_frame::sync::{AtomicU32, Ordering};
+
+/// What a subscriber said, in a byte: consent is all that most ever say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Said {
+    Done,
+    Ok,
+    /// Something else, which is handed over apart.
+    Other,
+    /// Its turn has not come, or it is being called.
+    NotYet,
+    /// Nothing: it was dropped before its turn, or is not addressed.
+    Nothing,
+}
+
+impl Said {
+    /// Whether it was called.
+    pub(super) fn is_known(self) -> bool {
+        self <= Self::Other
+    }
+}
+
+/// What a call of a subscriber came to, in two registers.
+pub(super) enum Reply {
+    Consent(Consent),
+    Other(Box<Answer>),
+    /// It was not called: it is gone, or is to be timed alone.
+    NotCalled,
+}
+
+/// As long as a pointer, so that it lies in the register that other answers lie in.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+pub(super) enum Consent {
+    Done = Said::Done as usize,
+    Ok = Said::Ok as usize,
+}
+
+impl From<Consent> for Said {
+    #[inline(always)]
+    fn from(consent: Consent) -> Self {
+        match consent {
+            Consent::Done => Self::Done,
+            Consent::Ok => Self::Ok,
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    #[inline]
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done => Self::Consent(Consent::Done),
+            Answer::Ok => Self::Consent(Consent::Ok),
+            other => Self::Other(Box::new(other)),
+        }
+    }
+}
+
+/// What there is to know of a subscriber before it is called.
+///
+/// One word, since it is looked at before each call: a subscriber that is there and quick has
+/// exactly [`Standing::QUICK`].
+pub(super) struct Standing(AtomicU32);
+
+impl Standing {
+    /// Its last call was short: see `round`.
+    const QUICK: u32 = 1;
+    /// Its registration was dropped.
+    const GONE: u32 = 2;
+
+    #[inline(always)]
+    fn is_there_and_quick(&self) -> bool {
+        // Acquire: it may have been dropped while the round was running.
+        self.0.load(Ordering::Acquire) == Self::QUICK
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::GONE != 0
+    }
+
+    /// Relaxed: about time only.
+    pub(super) fn set_quick(&self, quick: bool) {
+        if quick == (self.0.load(Ordering::Relaxed) & Self::QUICK != 0) {
+            return;
+        }
+        if quick {
+            self.0.fetch_or(Self::QUICK, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!Self::QUICK, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn leave(&self) {
+        self.0.fetch_or(Self::GONE, Ordering::Release);
+    }
+}
+
+/// Who is on the chain.
+pub(super) trait Subscriber: Send + Sync {
+    /// Calls it if it is there and quick. The look at its word is part of the call, so that a round
+    /// makes one jump a subscriber and finds word and callback in one place.
+    fn call_if_quick(&self, notice: &Notice<'_>) -> Reply;
+
+    /// Calls it whatever its word says.
+    fn call(&self, notice: &Notice<'_>) -> Reply;
+
+    /// Its word.
+    fn standing(&self) -> &Standing;
+
+    /// What is kept of its calls.
+    fn books(&self) -> &Books;
+}
+
+/// A subscriber as lists and registrations hold it.
+pub(super) type Seat = Arc<dyn Subscriber>;
+
+/// In this order: what a call takes comes first.
+#[repr(C)]
+struct Entry<F> {
+    standing: Standing,
+    callback: F,
+    books: Books,
+}
+
+impl<F: Fn(&Notice<'_>) -> Answer + Send + Sync> Subscriber for Entry<F> {
+    fn call_if_quick(&self, notice: &Notice<'_>) -> Reply {
+        if self.standing.is_there_and_quick() {
+            (self.callback)(notice).into()
+        } else {
+            Reply::NotCalled
+        }
+    }
+
+    fn call(&self, notice: &Notice<'_>) -> Reply {
+        (self.callback)(notice).into()
+    }
+
+    fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    fn books(&self) -> &Books {
+        &self.books
+    }
+}
+
+/// A subscriber that was never called.
+pub(super) fn seat(
+    books: Books,
+    callback: impl Fn(&Notice<'_>) -> Answer + Send + Sync + 'static,
+) -> Seat {
+    Arc::new(Entry {
+        standing: Standing(AtomicU32::new(0)),
+        callback,
+        books,
+    })
+}
