@@ -100,7 +100,7 @@ struct Round<'a> {
 ///
 /// What they said is written down as they say it: should one panic, the first of whom nothing is
 /// known is the one. A function of its own, so that all that the loop needs stays in registers; and
-/// four in one turn of the loop, since every jump counts.
+/// eight in one turn of the loop, since every jump counts.
 #[inline(never)]
 fn call_quick(
     seats: &[Seat],
@@ -108,9 +108,9 @@ fn call_quick(
     notice: &Notice<'_>,
 ) -> (usize, Option<Box<Answer>>) {
     let mut consents = 0;
-    let (fours, rest) = seats.as_chunks::<4>();
-    let (said_by_fours, said_by_rest) = said.as_chunks_mut::<4>();
-    for (seats, said) in fours.iter().zip(said_by_fours) {
+    let (eights, rest) = seats.as_chunks::<8>();
+    let (said_by_eights, said_by_rest) = said.as_chunks_mut::<8>();
+    for (seats, said) in eights.iter().zip(said_by_eights) {
         for (seat, said) in seats.iter().zip(said) {
             match seat.call_if_quick(notice) {
                 Reply::Consent(consent) => *said = consent.into(),
