@@ -325,6 +325,18 @@ impl Shared {
         }
     }
 
+    /// The page of `slot` lies in `to` and no more in `from`.
+    fn moved(&self, slot: usize, from: Pfn, to: Pfn) {
+        if self.rmap.node(from) == self.rmap.node(to) {
+            // The node's clock has the slot, and need not have it twice.
+            self.rmap.set(from, None);
+            self.rmap.set(to, Some(slot));
+        } else {
+            self.left(from);
+            self.arrived(slot, to);
+        }
+    }
+
     fn notified(&self, notice: &Notice<'_>) {
         let range = notice.notify.range();
         match notice.event {

@@ -5,14 +5,14 @@
 //! each page lies a heat word: whether the page was used since the clock hand last passed, and
 //! in which tick it was used last.
 
-use memplug::{Exclusive, PageRef, Seen, SharedPages, Vacant};
+use memplug::{Claim, Exclusive, PageRef, Seen, SharedPages, Vacant};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const USED: u32 = 1 << 31;
 
-/// So often a reader looks again at once when a page is on its way: about as long as moving a
-/// few pages takes.
+/// So often a reader looks again at once when somebody has a page: longer than a mover has it, who
+/// asks once for all that he moves who reads.
 const SPINS: u32 = 1000;
 /// Then the mover is not running, and needs the processor.
 const NAP: Duration = Duration::from_micros(50);
@@ -63,6 +63,12 @@ impl Slots {
     /// The pages of these slots that nobody reads or moves.
     pub(crate) fn exclusive(&self, slots: &[usize]) -> Vec<Option<Exclusive<'_>>> {
         self.0.exclusive(slots)
+    }
+
+    /// The page of a slot, to be moved by the caller alone; `None` if there is none, or somebody
+    /// else has it.
+    pub(crate) fn claim(&self, slot: usize) -> Option<Claim<'_>> {
+        self.0.claim(slot)
     }
 
     /// The page that goes into the slot is used in this tick.

@@ -57,7 +57,7 @@ pub use machine::Machine;
 pub use memory::{DeviceMemory, MemoryUse};
 pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};
 pub use plug::Plugged;
-pub use shared::{Exclusive, PageRef, Seen, SharedPages, Vacant};
+pub use shared::{Claim, Exclusive, PageRef, Seen, SharedPages, Vacant};
 pub use sys::rss::{Resident, available_bytes, resident};
 pub use sys::{ArenaError, BackingError, BackingKind, HugePage, TmpfsStep};
 pub use turn::{Turn, Waited};

@@ -139,6 +139,25 @@ impl Relocation<'_> {
     /// The copy is there for other threads when `stream` is dropped: until then `page` must
     /// stay borrowed.
     fn copy_page(&mut self, page: &mut Page, stream: &Stream) -> Result<(), NotThisPage> {
+        // SAFETY: `page` is borrowed exclusively, so nobody writes to it, and only `page` leads to
+        // the copy, which both callers hold borrowed until the stream is dropped.
+        if unsafe { self.copy_out(page, stream) }? {
+            // SAFETY: just copied, and borrowed exclusively.
+            unsafe { self.arrive(page) };
+        }
+        Ok(())
+    }
+
+    /// Copies the page to where it will be. Whether that was done.
+    ///
+    /// # Safety
+    /// Until `stream` is dropped nobody may write to the page, and nobody but the caller be led to
+    /// the copy.
+    pub(crate) unsafe fn copy_out(
+        &self,
+        page: &Page,
+        stream: &Stream,
+    ) -> Result<bool, NotThisPage> {
         let wanted = self.step.from;
         let same_machine = std::ptr::eq(&*page.pool.machine, self.machine);
         let fits = page.pfn == wanted && page.order == self.step.order;
@@ -152,17 +171,21 @@ impl Relocation<'_> {
         let from = self.machine.offset(page.as_ptr());
         let to = self.machine.offset(self.machine.address(self.step.to));
         let len = page.len() as u64;
-        // SAFETY: both are allocated chunks of `len` bytes in mapped, writable blocks. The
-        // source is `page`'s, borrowed exclusively, so nobody writes to it; the target was
-        // allocated for this move and no reference to it exists, nor will before the stream is
-        // dropped: only `page` leads there, and both callers hold it borrowed until then.
+        // SAFETY: both are allocated chunks of `len` bytes in mapped, writable blocks. The target
+        // was allocated for this move and no reference to it exists. The rest is the caller's
+        // promise.
         let copied = unsafe { arena.copy_in(stream, from, to, len) };
         debug_assert_eq!(copied, Ok(()));
-        if copied.is_ok() {
-            page.pfn = self.step.to;
-            self.step.outcome = MoveOutcome::Moved;
-        }
-        Ok(())
+        Ok(copied.is_ok())
+    }
+
+    /// The page is where its copy is.
+    ///
+    /// # Safety
+    /// It is the page that [`Relocation::copy_out`] copied, and has not been written to since.
+    pub(crate) unsafe fn arrive(&mut self, page: &mut Page) {
+        page.pfn = self.step.to;
+        self.step.outcome = MoveOutcome::Moved;
     }
 
     /// The holder does not have the page any more.

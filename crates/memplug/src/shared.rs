@@ -3,12 +3,15 @@
 //! [`SharedPages`] has a number of cells, each with a page or none. Reading announces itself with
 //! a store and no locked instruction, and keeps nobody else from reading. Who wants to move or
 //! take pages asks for many cells at once and gets those that nobody reads and nobody else has.
+//! Who wants to move pages claims them, copies them while they are read, and needs them alone for
+//! no longer than it takes to say where they are now.
 //!
-//! - `cell`: a word a cell. `readers`: who reads what.
+//! - `cell`: a word a cell. `readers`: who reads what. `claim`: moving.
 //!
 //! I-SHARE-1: a page and what stands in it change only through an [`Exclusive`] or a
-//! [`Vacant`], and while one of a cell lives, no [`PageRef`] of the cell does. Lock order: none;
-//! nobody waits here.
+//! [`Vacant`], and while one of a cell lives, no [`PageRef`] of the cell does. I-SHARE-2: while a
+//! cell is claimed, its page moves by the [`Claim`] alone, when nobody has a [`PageRef`], and
+//! nothing else about it changes. Lock order: none; nobody waits here.
 //!
 //! Left out: writing to shared pages.
 //
@@ -24,10 +27,12 @@ use std::{ptr, slice};
 
 #[doc(hidden)]
 pub mod cell;
+mod claim;
 #[doc(hidden)]
 pub mod readers;
 
 use cell::{Cells, Hold, Look, Place};
+pub use claim::Claim;
 
 /// Cells for pages that are read by many.
 ///
@@ -58,7 +63,8 @@ pub struct SharedPages {
 }
 
 // SAFETY: a page in a cell is read by those who announced themselves in time, and changed by
-// whoever locked the cell and found nobody announced (I-SHARE-1); pages are Send and Sync.
+// whoever locked the cell and found nobody announced (I-SHARE-1, I-SHARE-2); pages are Send and
+// Sync.
 unsafe impl Sync for SharedPages {}
 
 /// What [`SharedPages::read`] finds.
@@ -137,6 +143,12 @@ impl SharedPages {
             alone.then(|| self.taken(at)).flatten()
         };
         locked.into_iter().map(take).collect()
+    }
+
+    /// The page of a cell, for the caller alone to move; `None` if there is none, or somebody else
+    /// has it. Others read it meanwhile.
+    pub fn claim(&self, at: usize) -> Option<Claim<'_>> {
+        Claim::new(self, at)
     }
 
     /// The page of a cell that this thread has locked, alone.
@@ -220,11 +232,16 @@ impl Vacant<'_> {
     }
 
     fn put(&self, page: Page) {
-        let place = Place::new(page.as_ptr().expose_provenance(), page.len_shift());
+        let place = place_of(&page);
         // SAFETY: the cell is locked by us, and nobody reads it: I-SHARE-1.
         unsafe { *self.pages.pages[self.at].get() = Some(page) };
         self.pages.cells.unlock(self.at, place);
     }
+}
+
+/// Where a page is, to be told to readers.
+fn place_of(page: &Page) -> Place {
+    Place::new(page.as_ptr().expose_provenance(), page.len_shift())
 }
 
 impl Drop for Vacant<'_> {

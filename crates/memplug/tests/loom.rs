@@ -61,6 +61,36 @@ impl World {
         assert!(matches!(self.cells.look(1, record), Look::Page(_)));
     }
 
+    /// The other frame than this.
+    fn other(place: Place) -> usize {
+        2 - (place.address() >> 12)
+    }
+
+    /// Moves the page to the other frame as it is read. `None`: somebody else is at it. Else
+    /// whether it was moved; what is not the page's any more is overwritten.
+    fn move_while_read(&self) -> Option<bool> {
+        let place = self.cells.claim(0)?;
+        let to = Self::other(place);
+        let value = self.frames[1 - to].with(|value| {
+            // SAFETY: as in `read`.
+            unsafe { *value }
+        });
+        self.frames[to].with_mut(|to| {
+            // SAFETY: as in `read`.
+            unsafe { *to = value }
+        });
+        self.cells.lock_claimed(0, place);
+        let alone = !self.cells.is_read(0, &self.readers.reading());
+        let (now, free) = if alone { (to, 1 - to) } else { (1 - to, to) };
+        self.cells.unlock_claimed(0, frame(now));
+        self.frames[free].with_mut(|free| {
+            // SAFETY: as in `read`. It is somebody else's.
+            unsafe { *free = 99 }
+        });
+        self.cells.unclaim(0);
+        Some(alone)
+    }
+
     /// Moves the page to the other frame, or takes it away, if nobody reads it.
     fn change(&self, keep: bool) -> bool {
         let Some(place) = self.cells.lock(0) else {
@@ -177,5 +207,81 @@ fn of_two_who_want_the_page_one_at_a_time_has_it() {
         assert!(mine || theirs, "somebody gets it when nobody reads");
         let at = usize::from(mine != theirs);
         assert_eq!(world.cells.lock(0), Some(frame(at)));
+    });
+}
+
+/// The page is copied while it is read, and only those who come when it is about to be somewhere
+/// else find it locked.
+#[test]
+fn a_page_is_copied_while_it_is_read_and_moves_when_it_is_not() {
+    for by in [By::Record, By::Count] {
+        check(move || {
+            let world = World::new();
+            let reader = reading(&world, by);
+            let moves = [world.move_while_read(), world.move_while_read()];
+            reader.join().expect("no panic");
+            let moved = moves.iter().filter(|moved| **moved == Some(true)).count();
+            assert!(moves.iter().all(Option::is_some), "nobody else is at it");
+            assert_eq!(world.cells.lock(0), Some(frame(moved % 2)));
+        });
+    }
+}
+
+#[test]
+fn a_claimed_page_is_read() {
+    check(|| {
+        let world = World::new();
+        let place = world.cells.claim(0);
+        assert_eq!(place, Some(frame(0)));
+        let reader = world.clone();
+        let read = thread::spawn(move || reader.read(None));
+        assert_eq!(read.join().expect("no panic"), Some(7));
+        world.cells.unclaim(0);
+    });
+}
+
+#[test]
+fn of_two_who_move_a_page_as_it_is_read_one_at_a_time_does() {
+    check(|| {
+        let world = World::new();
+        let other = world.clone();
+        let mover = thread::spawn(move || other.move_while_read());
+        let moves = [world.move_while_read(), mover.join().expect("no panic")];
+        assert!(moves.contains(&Some(true)) && !moves.contains(&Some(false)));
+        let moved = moves.iter().flatten().count();
+        assert_eq!(world.cells.lock(0), Some(frame(moved % 2)));
+    });
+}
+
+/// Who drops pages or writes to them is kept away from one that is being copied, and the copier
+/// from his.
+#[test]
+fn who_wants_a_page_alone_and_who_moves_it_as_it_is_read_do_not_meet() {
+    for keep in [true, false] {
+        check(move || {
+            let world = World::new();
+            let other = world.clone();
+            let changer = thread::spawn(move || other.change(keep));
+            let moved = world.move_while_read();
+            let changed = changer.join().expect("no panic");
+            assert!(changed || moved == Some(true), "nobody reads");
+            let moves = usize::from(moved == Some(true)) + usize::from(changed);
+            let now = (keep || !changed).then(|| frame(moves % 2));
+            assert_eq!(world.cells.lock(0), now);
+        });
+    }
+}
+
+#[test]
+fn a_reader_a_mover_and_one_who_takes_the_page_away() {
+    check(|| {
+        let world = World::new();
+        let reader = reading(&world, By::Record);
+        let other = world.clone();
+        let taker = thread::spawn(move || other.change(false));
+        world.move_while_read();
+        reader.join().expect("no panic");
+        let gone = taker.join().expect("no panic");
+        assert_eq!(world.cells.lock(0).is_none(), gone);
     });
 }

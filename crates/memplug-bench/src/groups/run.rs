@@ -275,6 +275,7 @@ fn dip(
     window: Duration,
 ) {
     let what = format!("read under offlines ({name})");
+    let moved_meanwhile = format!("pages moved meanwhile ({name})");
     let measure = |disturbed: bool| {
         let read = |file: usize, page: usize| {
             let looked = served
@@ -286,13 +287,18 @@ fn dip(
         let meanwhile: Option<&(dyn Fn() -> Result<()> + Sync)> =
             if disturbed { Some(&shake) } else { None };
         let before = served.cache.stats();
+        let begun = Instant::now();
         let rate = rate(1, window, files.expected(Look::Whole), read, meanwhile)?;
         let after = served.cache.stats();
         ensure!(
             !disturbed || after.moved > before.moved,
             "no page moved under the readers"
         );
-        Ok(vec![(what.clone(), "1/s", rate)])
+        let moved = (after.moved - before.moved) as f64 / begun.elapsed().as_secs_f64();
+        Ok(vec![
+            (what.clone(), "1/s", rate),
+            (moved_meanwhile.clone(), "1/s", moved),
+        ])
     };
     let contenders = vec![
         Contender::ours("while blocks go", || measure(true)),
@@ -300,4 +306,5 @@ fn dip(
     ];
     take_turns(group, 1, settings.rounds, contenders);
     group.compare(&what, 1, "while blocks go", "undisturbed", None);
+    group.show(&moved_meanwhile, 1, "while blocks go", None);
 }

@@ -1,12 +1,13 @@
 //! Pages that leave their frames: evicted, dropped with a block that goes, or moved.
 //!
-//! All of them first get the pages for themselves, many at once, since what that costs it costs
-//! once for all. A page that somebody reads just then stays, for now.
+//! What is evicted or dropped is had alone first, many pages at once, since what that costs it
+//! costs once for all. What is moved is read meanwhile, and had alone when its copy is there. A page
+//! that somebody reads just then stays, for now.
 
 use super::{NodeCache, Shared};
 use crate::clock::Found;
 use crate::stats::Count;
-use memplug::{Exclusive, NodeId, Notice, Page, PageCount, Relocate, Relocation, Seen};
+use memplug::{Claim, Exclusive, NodeId, Notice, Page, PageCount, Relocate, Relocation, Seen};
 use std::sync::{MutexGuard, PoisonError};
 
 /// Pages evicted at once when memory runs out.
@@ -17,10 +18,6 @@ const TRIES: usize = 4;
 
 /// Cold pages dropped at once.
 const DROPPED: usize = 256;
-
-/// Pages moved at once. Readers of one of them wait for all: more would save system calls and cost
-/// readers more.
-const MOVED: usize = 4;
 
 impl Shared {
     /// Evicts up to `wanted` pages, from every node in turn. Returns how many.
@@ -120,35 +117,27 @@ impl Shared {
     fn move_some(&self, moves: &mut [Relocation<'_>]) -> u64 {
         // A frame without an entry was just allocated by a reader that has not put it into its
         // slot yet.
-        let slots: Vec<Option<usize>> = moves
-            .iter()
-            .map(|step| self.rmap.slot(step.from()))
-            .collect();
-        let known: Vec<usize> = slots.iter().copied().flatten().collect();
-        let mut pages = self.slots.exclusive(&known).into_iter();
-        let mut held: Vec<Option<(usize, Exclusive<'_>)>> = slots
-            .into_iter()
-            .map(|slot| slot.and_then(|slot| Some((slot, pages.next()??))))
-            .collect();
-        for (step, held) in moves.iter_mut().zip(&mut held) {
-            let here = held
-                .as_ref()
-                .is_some_and(|(_, page)| page.pfn() == step.from());
-            if !here {
-                // In use, dropped, or somewhere else by now.
+        let claim = |step: &Relocation<'_>| {
+            let slot = self.rmap.slot(step.from())?;
+            let claim = self.slots.claim(slot)?;
+            // It may be somewhere else by now.
+            let here = claim.page().is_some_and(|page| page.pfn() == step.from());
+            here.then_some((slot, claim))
+        };
+        let mut claims: Vec<Option<(usize, Claim<'_>)>> = moves.iter().map(claim).collect();
+        for (step, claim) in moves.iter_mut().zip(&claims) {
+            if claim.is_none() {
                 step.busy();
-                *held = None;
             }
         }
-        let pairs = moves.iter_mut().zip(&mut held);
-        let pairs = pairs.filter_map(|(step, held)| Some((step, &mut *held.as_mut()?.1)));
+        let pairs = moves.iter_mut().zip(&mut claims);
+        let pairs = pairs.filter_map(|(step, claim)| Some((step, &mut claim.as_mut()?.1)));
         // Whatever is not moved is tried again.
-        let _ = Relocation::move_pages(pairs);
+        let _ = Relocation::move_claimed(pairs);
         let mut moved = 0;
-        for (step, held) in moves.iter().zip(held) {
-            if let Some((slot, page)) = held.filter(|_| step.is_moved()) {
-                self.left(step.from());
-                self.arrived(slot, page.pfn());
+        for (step, claim) in moves.iter().zip(claims) {
+            if let Some((slot, _claim)) = claim.filter(|_| step.is_moved()) {
+                self.moved(slot, step.from(), step.to());
                 moved += 1;
             }
         }
@@ -162,8 +151,7 @@ fn clock(node: &NodeCache) -> MutexGuard<'_, crate::clock::Clock> {
 
 impl Relocate for Shared {
     fn relocate(&self, moves: &mut [Relocation<'_>]) {
-        let parts = moves.chunks_mut(MOVED);
-        let moved = parts.map(|part| self.move_some(part)).sum();
+        let moved = self.move_some(moves);
         self.counters.add(Count::Moved, moved);
     }
 

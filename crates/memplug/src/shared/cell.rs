@@ -4,18 +4,20 @@
 //! |---|---|
 //! | 0 | locked: one thread has the cell to itself |
 //! | 1-6 | binary logarithm of the page's length in bytes |
+//! | 7 | claimed: one thread may lock the cell, and all may read meanwhile |
 //! | 12-63 | its address; all is 0 if there is no page |
 //!
 //! Readers announce themselves and then look at the word. Who changes a page locks the cell and
 //! then asks who announced himself; if anybody did, the cell is opened again as it was. Nobody
-//! waits for readers, and readers wait only for somebody who is at it. A reader whose thread
+//! waits for readers, and readers wait only for somebody who is at it. Who has long work to do that
+//! readers need not wait for claims the cell, and locks it at the end of that. A reader whose thread
 //! reads many cells already, or is being torn down, counts itself in the cell instead.
 //!
 //! The words lie close together, and all else of a cell elsewhere: a reader has to have the word
 //! before it can begin to wait for the page, so what decides its speed is how many words the
 //! processor's caches hold.
 
-use super::readers::{Readers, Record, Word};
+use super::readers::{Readers, Reading, Record, Word};
 use memplug_core::frame::sync::{AtomicU32, AtomicU64, Ordering};
 use std::ptr;
 
@@ -27,6 +29,7 @@ use std::sync::atomic::fence;
 const LOCKED: u64 = 1;
 const LEN_SHIFT: u32 = 1;
 const LEN_BITS: u64 = 63;
+const CLAIMED: u64 = 1 << 7;
 const ADDRESS: u64 = !0xfff;
 
 /// Where a page is and how long.
@@ -150,7 +153,7 @@ impl Cells {
         }
         // Acquire: the page's contents are those its last mover wrote.
         let word = cell.load(Ordering::Acquire);
-        let place = Place(word & !LOCKED);
+        let place = Place(word & !(LOCKED | CLAIMED));
         // What is not handed out is dropped, which ends the announcement.
         let hold = Hold {
             cells: self,
@@ -177,28 +180,51 @@ impl Cells {
     pub fn lock(&self, at: usize) -> Option<Place> {
         let cell = self.words.get(at)?;
         let word = cell.load(Ordering::Relaxed);
-        let locked = word != 0 && try_lock(cell, word);
+        let locked = word != 0 && try_set(cell, word, LOCKED);
         locked.then_some(Place(word))
     }
 
     /// Locks a cell that has no page, and so has no readers.
     pub fn lock_vacant(&self, at: usize) -> bool {
-        self.words.get(at).is_some_and(|cell| try_lock(cell, 0))
+        self.words
+            .get(at)
+            .is_some_and(|cell| try_set(cell, 0, LOCKED))
+    }
+
+    /// Keeps everybody else from locking a cell that has a page. Tells where the page is.
+    pub fn claim(&self, at: usize) -> Option<Place> {
+        let cell = self.words.get(at)?;
+        let word = cell.load(Ordering::Relaxed);
+        let claimed = word != 0 && try_set(cell, word, CLAIMED);
+        claimed.then_some(Place(word))
+    }
+
+    /// Locks a cell that the caller claimed, though there may be readers yet.
+    pub fn lock_claimed(&self, at: usize, place: Place) {
+        // Whoever looks at `Reading` afterwards passes a fence in between. What is read in a locked
+        // cell leads nobody to the page.
+        self.words[at].store(place.0 | CLAIMED | LOCKED, Ordering::Relaxed);
+    }
+
+    /// Opens a cell that the caller claimed and locked. It stays claimed, and the page is here from
+    /// now on.
+    pub fn unlock_claimed(&self, at: usize, place: Place) {
+        self.words[at].store(place.0 | CLAIMED, Ordering::Release);
+    }
+
+    /// Ends a claim of the caller's. The cell is not locked.
+    pub fn unclaim(&self, at: usize) {
+        // Nobody else changes the word of a claimed cell.
+        let word = self.words[at].load(Ordering::Relaxed);
+        self.words[at].store(word & !CLAIMED, Ordering::Release);
     }
 
     /// Of cells that the caller locked: opens those again that somebody reads. Tells of each
     /// whether the caller has it to himself.
     pub fn without_readers(&self, locked: &[(usize, Place)], readers: &Readers) -> Vec<bool> {
         let reading = readers.reading();
-        let alone = |at: usize| {
-            let Some(reading) = &reading else {
-                return false;
-            };
-            let counted = self.counted[at].load(Ordering::SeqCst);
-            counted == 0 && !reading.contains(&Self::address(&self.words[at]))
-        };
         let check = |&(at, place): &(usize, Place)| {
-            let alone = alone(at);
+            let alone = !self.is_read(at, &reading);
             if !alone {
                 self.unlock(at, place);
             }
@@ -207,14 +233,22 @@ impl Cells {
         locked.iter().map(check).collect()
     }
 
+    /// Whether somebody reads, or might read, a cell that was locked before `reading` was asked for.
+    pub fn is_read(&self, at: usize, reading: &Reading) -> bool {
+        // What is counted stands in the cell, and so need not be looked for before.
+        let counted = self.counted[at].load(Ordering::SeqCst);
+        counted != 0 || reading.has(Self::address(&self.words[at]))
+    }
+
     /// Opens a cell that the caller locked. The page is here from now on.
     pub fn unlock(&self, at: usize, place: Place) {
         self.words[at].store(place.0, Ordering::Release);
     }
 }
 
-fn try_lock(cell: &AtomicU64, word: u64) -> bool {
+/// Locks or claims a cell whose word is this, if nobody has done either.
+fn try_set(cell: &AtomicU64, word: u64, bit: u64) -> bool {
     // SeqCst: what the last one that had it left is seen, and the lock before who reads.
     let (set, not) = (Ordering::SeqCst, Ordering::Relaxed);
-    word & LOCKED == 0 && cell.compare_exchange(word, word | LOCKED, set, not).is_ok()
+    word & (LOCKED | CLAIMED) == 0 && cell.compare_exchange(word, word | bit, set, not).is_ok()
 }

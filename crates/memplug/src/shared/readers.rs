@@ -107,22 +107,32 @@ impl Readers {
         self.lists.with(|lists| lists.free.push(record));
     }
 
-    /// The addresses of all cells that somebody reads, of those that were locked before.
-    /// `None` if that cannot be told.
-    pub(super) fn reading(&self) -> Option<Vec<u64>> {
+    /// Who reads now, to be asked about cells that were locked before.
+    pub fn reading(&self) -> Reading {
         if !self.fenced && !everyone_passes_a_fence() {
-            return None;
+            return Reading(None);
         }
         fence(Ordering::SeqCst);
         // A thread that joins after this has the lock after us, and sees what we did before.
-        Some(self.lists.with(|lists| {
+        Reading(Some(self.lists.with(|lists| {
             let places = lists.all.iter().flat_map(|record| &record.places);
             // Acquire: what a reader did is over when we find its place cleared, or used anew.
             places
                 .map(|place| place.load(Ordering::Acquire))
                 .filter(|&address| address != 0)
                 .collect()
-        }))
+        })))
+    }
+}
+
+/// The cells that were being read at a moment, by their addresses; `None` if that cannot be told.
+#[derive(Debug)]
+pub struct Reading(Option<Vec<u64>>);
+
+impl Reading {
+    /// Whether the cell is one of them, or might be.
+    pub(super) fn has(&self, address: u64) -> bool {
+        self.0.as_ref().is_none_or(|cells| cells.contains(&address))
     }
 }
 
