@@ -3,7 +3,9 @@
 //! By the core: unmovable pages of zone Normal, while blocks of zone Movable come and go. With
 //! real memory: movable pages whose holder moves them, in the zone whose blocks come and go, so
 //! that pages are taken from blocks on their way out. Those pages are not touched, since memory
-//! that was given back is slow to touch; 256 others hold data that must survive.
+//! that was given back is slow to touch; 256 others hold data that must survive. A page that is on
+//! its way is passed over: what is measured is getting and putting, and not waiting for the lock
+//! that the holder here keeps while a page is copied.
 //!
 //! The rate is one page freed and another got, among 1024 held. Single gets are timed, less what
 //! looking at the clock costs. Clocks move in steps (of ten nanoseconds here and there), longer
@@ -274,10 +276,24 @@ impl Slots {
     }
 
     fn take(&self, slot: usize) -> Result<Page> {
-        let mut held = self.lock(slot);
+        self.take_locked(self.lock(slot))
+    }
+
+    fn take_locked(&self, mut held: MutexGuard<'_, Option<Page>>) -> Result<Page> {
         let page = held.take().context("a page was lost")?;
         self.note(page.pfn(), 0);
         Ok(page)
+    }
+
+    /// The page of this slot or, if that is on its way, of the next one of those that are not
+    /// kept. Tells which.
+    fn take_near(&self, mut slot: usize) -> Result<(usize, Page)> {
+        loop {
+            if let Ok(held) = self.pages[slot].try_lock() {
+                return Ok((slot, self.take_locked(held)?));
+            }
+            slot = (slot + 1) % HELD;
+        }
     }
 
     fn relocate_one(&self, step: &mut Relocation<'_>) {
@@ -363,7 +379,8 @@ impl RealStage {
                 self.slots.fill(slot, self.pool.page_on(NODE)?);
             }
             let found = take_pages(window, |slot, timed| {
-                drop(self.slots.take(slot)?);
+                let (slot, page) = self.slots.take_near(slot)?;
+                drop(page);
                 let mut got = None;
                 timed(&mut || {
                     got = Some(self.pool.page_on(NODE)?);
