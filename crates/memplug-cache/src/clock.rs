@@ -26,6 +26,11 @@ impl Clock {
         self.ring.push(slot as u32);
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
     /// Chooses up to `wanted` pages, going round at most twice. They are in the ring no more.
     pub(crate) fn choose(
         &mut self,

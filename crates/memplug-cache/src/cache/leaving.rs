@@ -159,3 +159,48 @@ impl Relocate for Shared {
         PageCount::new(self.evict(wanted.get().min(BATCH)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CacheOptions, FileCache, FileSpec};
+    use memplug::{Bytes, Machine, OfflineOptions, OnlineWord};
+    use std::io::Write;
+    use std::time::Duration;
+
+    #[test]
+    fn pages_that_move_within_their_node_stand_in_its_clock_once() {
+        const PAGES: u64 = 100;
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(&[7; PAGES as usize * 4096]).expect("room");
+        let block = Bytes::new(2 << 20);
+        let machine = Machine::builder().block_size(block).build();
+        let machine = machine.expect("a machine");
+        let both = Bytes::new(2 * block.get());
+        let dimm = machine.plug(NodeId::new(0), both, OnlineWord::Movable);
+        let blocks = dimm.expect("a device").blocks;
+        let options = CacheOptions {
+            cold_after: Duration::from_secs(3600),
+            ..CacheOptions::default()
+        };
+        let spec = FileSpec {
+            path: file.path().to_owned(),
+            len: PAGES * 4096,
+        };
+        let cache = FileCache::new(&machine, vec![spec], &options).expect("a cache");
+        for page in 0..PAGES {
+            cache.read(0, page, |_| ()).expect("a page");
+        }
+        for &block in blocks.iter().chain(&blocks) {
+            let options = OfflineOptions::default();
+            machine.offline(block, &options).expect("nobody reads");
+            let back = machine.online(block, Some(OnlineWord::Movable));
+            back.expect("there is memory");
+        }
+        let stats = cache.stats();
+        assert!(stats.moved >= PAGES, "{stats:?}");
+        assert_eq!(stats.nodes[0].pages, PAGES);
+        let node = cache.shared.node(NodeId::new(0)).expect("it has memory");
+        assert_eq!(clock(&node).len() as u64, PAGES);
+    }
+}
