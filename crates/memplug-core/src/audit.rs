@@ -4,7 +4,7 @@
 //! groups) from blocks and frames and compares. It is meant for moments without a transaction
 //! or running allocation; the simulator calls it after every step.
 
-use crate::block::{Block, BlockState};
+use crate::block::{BlockState, Record};
 use crate::group::Group;
 use crate::machine::Hotplug;
 use crate::state::State;
@@ -63,7 +63,9 @@ impl Audit<'_> {
 
     /// Every frame of an online block is accounted for; an offline block has none.
     fn blocks(&mut self) {
-        for (id, block) in (*self.state.blocks).clone() {
+        let blocks: Vec<Record> = self.state.blocks.iter().cloned().collect();
+        for block in blocks {
+            let id = block.id;
             let Some(range) = self.machine.geometry().block_range(id) else {
                 continue;
             };
@@ -123,11 +125,7 @@ impl Audit<'_> {
             let masks = node.has_memory == (any > PageCount::ZERO)
                 && node.has_normal_memory == (normal > PageCount::ZERO);
             self.expect(masks, "I-NODE-1", || alloc::format!("{node:?}"));
-            let has_block = self
-                .state
-                .blocks
-                .values()
-                .any(|b| b.nodes.contains(&node.id));
+            let has_block = self.state.blocks.iter().any(|b| b.nodes.contains(&node.id));
             self.expect(
                 node.online == (has_block || node.has_cpu),
                 "I-NODE-2",
@@ -141,8 +139,8 @@ impl Audit<'_> {
     fn online_parts(&self, node: NodeId, kind: ZoneKind) -> Vec<PfnRange> {
         let geometry = self.machine.geometry();
         let mut parts = Vec::new();
-        for (id, block) in self.state.blocks.iter() {
-            let Some(range) = geometry.block_range(*id) else {
+        for block in self.state.blocks.iter() {
+            let Some(range) = geometry.block_range(block.id) else {
                 continue;
             };
             if !is_online(block) || !block.nodes.contains(&node) {
@@ -172,7 +170,7 @@ impl Audit<'_> {
     fn groups(&mut self) {
         for (id, group) in self.state.groups.clone() {
             let pages = |kernel: bool| {
-                let mine = self.state.blocks.values().filter(|b| b.group == Some(id));
+                let mine = self.state.blocks.iter().filter(|b| b.group == Some(id));
                 let online = mine.filter(|b| b.zone.is_some_and(|z| z.is_kernel() == kernel));
                 online.map(|b| b.present.get()).sum::<u64>()
             };
@@ -187,6 +185,6 @@ impl Audit<'_> {
     }
 }
 
-fn is_online(block: &Block) -> bool {
+fn is_online(block: &Record) -> bool {
     matches!(block.state(), BlockState::Online | BlockState::GoingOffline)
 }

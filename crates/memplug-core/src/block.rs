@@ -15,7 +15,9 @@
 
 use crate::token::TxnToken;
 use crate::zone::{OnlineWord, ZoneKind};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use memplug_units::{BlockId, DeviceId, GroupId, NodeId, Order, PageCount, Pfn};
 
 /// State of a block.
@@ -123,19 +125,69 @@ pub struct Block {
     /// The online word of the last write, until an attempt to online uses it.
     pub sticky: Option<OnlineWord>,
     /// Chunks that hold its memory map, elsewhere.
-    pub(crate) map: Vec<MapChunk>,
+    map: Vec<MapChunk>,
+}
+
+impl Block {
+    /// Its state.
+    pub fn state(&self) -> BlockState {
+        self.state
+    }
+
+    /// The node of its first page.
+    pub fn node(&self) -> NodeId {
+        first_of(&self.nodes)
+    }
+}
+
+fn first_of(nodes: &[NodeId]) -> NodeId {
+    nodes.first().copied().unwrap_or(NodeId::new(0))
 }
 
 /// A chunk of memory map: its first frame and order.
 pub(crate) type MapChunk = (Pfn, Order);
 
-impl Block {
+/// A block as the machine keeps it: small, and with no memory of its own unless it is unusual,
+/// since a machine has many and gets them by the thousand.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) id: BlockId,
+    state: BlockState,
+    pub(crate) nodes: Nodes,
+    pub(crate) zone: Option<ZoneKind>,
+    pub(crate) present: PageCount,
+    pub(crate) boot: bool,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) group: Option<GroupId>,
+    pub(crate) own_map: PageCount,
+    pub(crate) sticky: Option<OnlineWord>,
+    pub(crate) map: Box<[MapChunk]>,
+}
+
+/// The nodes of a block. Read as a slice.
+#[derive(Clone, Debug)]
+pub(crate) enum Nodes {
+    One(NodeId),
+    Several(Box<[NodeId]>),
+}
+
+impl Deref for Nodes {
+    type Target = [NodeId];
+    fn deref(&self) -> &[NodeId] {
+        match self {
+            Self::One(node) => core::slice::from_ref(node),
+            Self::Several(nodes) => nodes,
+        }
+    }
+}
+
+impl Record {
     /// A new block, offline.
     pub(crate) fn offline(id: BlockId, node: NodeId, present: PageCount) -> Self {
         Self {
             id,
             state: BlockState::Offline,
-            nodes: alloc::vec![node],
+            nodes: Nodes::One(node),
             zone: None,
             present,
             boot: false,
@@ -143,13 +195,17 @@ impl Block {
             group: None,
             own_map: PageCount::ZERO,
             sticky: None,
-            map: Vec::new(),
+            map: Box::default(),
         }
     }
 
     /// A block that is online since boot.
     pub(crate) fn booted(id: BlockId, nodes: Vec<NodeId>, present: PageCount) -> Self {
-        let node = nodes.first().copied().unwrap_or(NodeId::new(0));
+        let node = first_of(&nodes);
+        let nodes = match nodes.len() {
+            1 => Nodes::One(node),
+            _ => Nodes::Several(nodes.into()),
+        };
         Self {
             state: BlockState::Online,
             nodes,
@@ -158,14 +214,31 @@ impl Block {
         }
     }
 
+    /// The block as anyone may read it.
+    pub(crate) fn view(&self) -> Block {
+        Block {
+            id: self.id,
+            state: self.state,
+            nodes: self.nodes.to_vec(),
+            zone: self.zone,
+            present: self.present,
+            boot: self.boot,
+            device: self.device,
+            group: self.group,
+            own_map: self.own_map,
+            sticky: self.sticky,
+            map: self.map.to_vec(),
+        }
+    }
+
     /// Its state.
-    pub fn state(&self) -> BlockState {
+    pub(crate) fn state(&self) -> BlockState {
         self.state
     }
 
     /// The node of its first page.
-    pub fn node(&self) -> NodeId {
-        self.nodes.first().copied().unwrap_or(NodeId::new(0))
+    pub(crate) fn node(&self) -> NodeId {
+        first_of(&self.nodes)
     }
 
     /// Moves it to the state after `event`; `false`, with nothing changed, if that cannot be.
@@ -205,7 +278,7 @@ mod tests {
                     .find(|(s, e, _)| *s == state && *e == event)
                     .map(|a| a.2);
                 assert_eq!(state.after(event), expected, "{state:?} x {event:?}");
-                let mut block = Block::offline(BlockId::new(1), NodeId::new(0), PageCount::ZERO);
+                let mut block = Record::offline(BlockId::new(1), NodeId::new(0), PageCount::ZERO);
                 block.state = state;
                 assert_eq!(
                     block.apply(&TxnToken::for_test(), event),

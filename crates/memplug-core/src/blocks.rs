@@ -1,55 +1,157 @@
 //! All blocks of a machine, and what must be known of them without looking at each.
 //!
-//! Beside the blocks themselves: how many a node and a group have, and the runs of neighbouring
-//! blocks. So what names one block does not cost more the more others there are. Kept by the two
-//! functions that add and remove a block; a block's nodes and group never change in between.
+//! Blocks lie in chunks of 64 neighbouring numbers, so that one is found in few steps and many
+//! that come together cost few of them. Beside the blocks themselves: how many a node and a group
+//! have, and the runs of neighbouring blocks. So what names one block does not cost more the more
+//! others there are. Kept by the functions that add and remove blocks; a block's nodes and group
+//! never change in between.
 
-use crate::block::Block;
+use crate::block::Record;
 use alloc::collections::BTreeMap;
-use core::ops::Deref;
+use alloc::vec::Vec;
+use core::ops::{Range, RangeInclusive};
 use memplug_units::{BlockId, GroupId, NodeId};
 
-/// The blocks there are, ascending. Read as a map.
+/// The blocks there are, ascending.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocks {
-    all: BTreeMap<BlockId, Block>,
+    /// By number divided by those of a chunk. None is empty.
+    chunks: BTreeMap<u64, Chunk>,
+    count: usize,
     of_node: BTreeMap<NodeId, usize>,
     of_group: BTreeMap<GroupId, usize>,
     /// First number of a run of blocks, and the number after its last.
     runs: BTreeMap<u64, u64>,
 }
 
-impl Deref for Blocks {
-    type Target = BTreeMap<BlockId, Block>;
-    fn deref(&self) -> &Self::Target {
-        &self.all
+/// Numbers of a chunk.
+const CHUNK: u64 = 64;
+
+/// Blocks of neighbouring numbers.
+#[derive(Clone, Debug, Default)]
+struct Chunk {
+    /// Bit n: the chunk's number n has a block.
+    there: u64,
+    /// Those that are there, ascending.
+    blocks: Vec<Record>,
+}
+
+impl Chunk {
+    /// So many blocks have numbers below this one.
+    fn below(&self, number: u64) -> usize {
+        let below = 1u64
+            .checked_shl(number as u32)
+            .map_or(u64::MAX, |bit| bit - 1);
+        (self.there & below).count_ones() as usize
+    }
+
+    /// Where the block of this number is.
+    fn find(&self, number: u64) -> Option<usize> {
+        (self.there >> number & 1 != 0).then(|| self.below(number))
     }
 }
 
+/// The chunk of a number, and the number in the chunk.
+fn split_number(number: u64) -> (u64, u64) {
+    (number / CHUNK, number % CHUNK)
+}
+
 impl Blocks {
-    pub(crate) fn get_mut(&mut self, id: &BlockId) -> Option<&mut Block> {
-        self.all.get_mut(id)
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 
-    pub(crate) fn insert(&mut self, id: BlockId, block: Block) {
-        self.remove(&id);
-        for node in &block.nodes {
-            count(&mut self.of_node, *node, true);
-        }
-        if let Some(group) = block.group {
-            count(&mut self.of_group, group, true);
-        }
-        self.join(id.get());
-        self.all.insert(id, block);
+    pub(crate) fn get(&self, id: &BlockId) -> Option<&Record> {
+        let (chunk, number) = split_number(id.get());
+        let chunk = self.chunks.get(&chunk)?;
+        chunk.blocks.get(chunk.find(number)?)
     }
 
-    pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Block> {
-        let block = self.all.remove(id)?;
-        for node in &block.nodes {
-            count(&mut self.of_node, *node, false);
+    pub(crate) fn get_mut(&mut self, id: &BlockId) -> Option<&mut Record> {
+        let (chunk, number) = split_number(id.get());
+        let chunk = self.chunks.get_mut(&chunk)?;
+        let at = chunk.find(number)?;
+        chunk.blocks.get_mut(at)
+    }
+
+    /// All blocks, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.chunks.values().flat_map(|chunk| &chunk.blocks)
+    }
+
+    /// The blocks of these numbers, ascending.
+    pub(crate) fn range(
+        &self,
+        range: RangeInclusive<BlockId>,
+    ) -> impl DoubleEndedIterator<Item = &Record> {
+        let first = split_number(range.start().get());
+        let last = split_number(range.end().get());
+        let chunks = (range.start() <= range.end()).then(|| self.chunks.range(first.0..=last.0));
+        chunks.into_iter().flatten().flat_map(move |(&at, chunk)| {
+            let from = if at == first.0 {
+                chunk.below(first.1)
+            } else {
+                0
+            };
+            let to = if at == last.0 {
+                chunk.below(last.1 + 1)
+            } else {
+                chunk.blocks.len()
+            };
+            chunk.blocks.get(from..to).unwrap_or_default()
+        })
+    }
+
+    /// Puts in a block that is not there yet.
+    pub(crate) fn insert(&mut self, block: Record) {
+        self.insert_run(core::iter::once(block));
+    }
+
+    /// Puts in blocks that are not there yet: of neighbouring numbers, ascending, all of the same
+    /// nodes and group.
+    pub(crate) fn insert_run(&mut self, blocks: impl Iterator<Item = Record>) {
+        let mut blocks = blocks.peekable();
+        let Some(first) = blocks.peek() else {
+            return;
+        };
+        let (start, nodes, group) = (first.id.get(), first.nodes.clone(), first.group);
+        let before = self.count;
+        while let Some(next) = blocks.peek() {
+            let (number, first) = split_number(next.id.get());
+            let chunk = self.chunks.entry(number).or_default();
+            let (at, had) = (chunk.below(first), chunk.blocks.len());
+            let room = (CHUNK - first) as usize;
+            chunk.blocks.splice(at..at, blocks.by_ref().take(room));
+            let added = chunk.blocks.len() - had;
+            let bits = u64::MAX >> (CHUNK as usize - added.clamp(1, 64)) << first;
+            debug_assert_eq!(chunk.there & bits, 0);
+            chunk.there |= bits;
+            self.count += added;
+        }
+        let added = self.count - before;
+        for node in nodes.iter() {
+            count(&mut self.of_node, *node, |of| of.saturating_add(added));
+        }
+        if let Some(group) = group {
+            count(&mut self.of_group, group, |of| of.saturating_add(added));
+        }
+        self.join(start..start.saturating_add(added as u64));
+    }
+
+    pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Record> {
+        let (number, bit) = split_number(id.get());
+        let chunk = self.chunks.get_mut(&number)?;
+        let block = chunk.blocks.remove(chunk.find(bit)?);
+        chunk.there &= !(1 << bit);
+        if chunk.there == 0 {
+            self.chunks.remove(&number);
+        }
+        self.count -= 1;
+        for node in block.nodes.iter() {
+            count(&mut self.of_node, *node, |of| of.saturating_sub(1));
         }
         if let Some(group) = block.group {
-            count(&mut self.of_group, group, false);
+            count(&mut self.of_group, group, |of| of.saturating_sub(1));
         }
         self.split(id.get());
         Some(block)
@@ -78,12 +180,12 @@ impl Blocks {
         start.checked_add(count).map(|_| start)
     }
 
-    fn join(&mut self, id: u64) {
-        let before = self.runs.range(..id).next_back();
+    fn join(&mut self, run: Range<u64>) {
+        let before = self.runs.range(..run.start).next_back();
         let first = before
-            .filter(|&(_, &end)| end == id)
-            .map_or(id, |(&first, _)| first);
-        let end = self.runs.remove(&(id + 1)).unwrap_or(id + 1);
+            .filter(|&(_, &end)| end == run.start)
+            .map_or(run.start, |(&first, _)| first);
+        let end = self.runs.remove(&run.end).unwrap_or(run.end);
         self.runs.insert(first, end);
     }
 
@@ -101,13 +203,9 @@ impl Blocks {
     }
 }
 
-fn count<K: Ord + Copy>(counts: &mut BTreeMap<K, usize>, key: K, one_more: bool) {
+fn count<K: Ord + Copy>(counts: &mut BTreeMap<K, usize>, key: K, now: impl Fn(usize) -> usize) {
     let entry = counts.entry(key).or_default();
-    *entry = if one_more {
-        *entry + 1
-    } else {
-        entry.saturating_sub(1)
-    };
+    *entry = now(*entry);
     if *entry == 0 {
         counts.remove(&key);
     }
@@ -129,7 +227,7 @@ mod tests {
             let mut taken = alloc::collections::BTreeSet::new();
             for (add, id) in steps {
                 if add && taken.insert(id) {
-                    blocks.join(id);
+                    blocks.join(id..id + 1);
                 } else if !add && taken.remove(&id) {
                     blocks.split(id);
                 }
@@ -141,6 +239,60 @@ mod tests {
             let apart = blocks.runs.iter().zip(blocks.runs.iter().skip(1)).all(|(a, b)| a.1 < b.0);
             prop_assert!(apart);
         }
+    }
+
+    fn block(id: u64) -> Record {
+        Record::offline(BlockId::new(id), NodeId::new(1), Default::default())
+    }
+
+    fn numbers<'a>(blocks: impl Iterator<Item = &'a Record>) -> Vec<u64> {
+        blocks.map(|block| block.id.get()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_are_found_as_in_a_map(
+            steps in prop::collection::vec((0u64..300, 1u64..150, any::<bool>()), 0..12),
+            (first, last) in (0u64..320, 0u64..320),
+        ) {
+            let mut blocks = Blocks::default();
+            let mut map = alloc::collections::BTreeMap::new();
+            for (from, count, add) in steps {
+                let run = from..from + count;
+                if add && run.clone().all(|id| !map.contains_key(&id)) {
+                    blocks.insert_run(run.clone().map(block));
+                    map.extend(run.map(|id| (id, ())));
+                } else if !add {
+                    for id in run {
+                        let gone = blocks.remove(&BlockId::new(id)).map(|block| block.id.get());
+                        prop_assert_eq!(gone, map.remove(&id).map(|()| id));
+                    }
+                }
+            }
+            prop_assert_eq!(blocks.len(), map.len());
+            prop_assert_eq!(blocks.any_of_node(NodeId::new(1)), !map.is_empty());
+            prop_assert_eq!(numbers(blocks.iter()), map.keys().copied().collect::<Vec<_>>());
+            for id in 0..320 {
+                let expected = map.get(&id).map(|()| id);
+                let id = BlockId::new(id);
+                prop_assert_eq!(blocks.get(&id).map(|block| block.id.get()), expected);
+                prop_assert_eq!(blocks.get_mut(&id).map(|block| block.id.get()), expected);
+            }
+            let range = || blocks.range(BlockId::new(first)..=BlockId::new(last));
+            let mut expected: Vec<u64> = (first..=last).filter(|id| map.contains_key(id)).collect();
+            prop_assert_eq!(numbers(range()), expected.clone());
+            expected.reverse();
+            prop_assert_eq!(numbers(range().rev()), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_number_can_be_looked_for() {
+        let mut blocks = Blocks::default();
+        blocks.insert(block(u64::MAX - 1));
+        let all = BlockId::new(0)..=BlockId::new(u64::MAX);
+        assert_eq!(numbers(blocks.range(all)), [u64::MAX - 1]);
+        assert!(blocks.get(&BlockId::new(u64::MAX)).is_none());
     }
 
     #[test]

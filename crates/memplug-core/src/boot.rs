@@ -5,7 +5,7 @@
 //! zone and can never go; what no piece covers within a block is a hole, held by the owner
 //! "reserved at boot". A block exists if any page of it does.
 
-use crate::block::Block;
+use crate::block::Record;
 use crate::config::MachineConfig;
 use crate::error::MachineError;
 use crate::machine::Hotplug;
@@ -132,7 +132,7 @@ impl Hotplug {
             }
         }
         let present = parts.iter().map(|part| part.2.count().get()).sum();
-        let mut block = Block::booted(id, nodes, PageCount::new(present));
+        let mut block = Record::booted(id, nodes, PageCount::new(present));
         let zone = parts.first().map(|part| (part.0, part.1));
         if parts.iter().all(|part| Some((part.0, part.1)) == zone) {
             block.zone = zone.map(|(_, kind)| kind);
@@ -146,7 +146,7 @@ impl Hotplug {
                     zone.early = zone.early.saturating_add(part.count());
                 }
             }
-            state.blocks.insert(id, block);
+            state.blocks.insert(block);
         });
         Ok(())
     }

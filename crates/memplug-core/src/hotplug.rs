@@ -6,7 +6,7 @@
 //! methods are called with no lock held but the hotplug lock, so they may do everything except
 //! begin a transaction, which answers `Busy`.
 
-use crate::block::Block;
+use crate::block::{Block, Record};
 use crate::blockers::Blockers;
 use crate::blocks::Blocks;
 use crate::boot;
@@ -118,7 +118,7 @@ impl Hotplug {
             reclaiming: Apart::new(AtomicBool::new(false)),
         };
         machine.boot()?;
-        machine.zones_changed(None);
+        machine.zones_changed(true, None);
         Ok(machine)
     }
 
@@ -365,7 +365,7 @@ impl Hotplug {
     pub fn view(&self) -> MachineView {
         self.with_state(|state| MachineView {
             nodes: state.nodes.clone(),
-            blocks: state.blocks.values().cloned().collect(),
+            blocks: state.blocks.iter().map(Record::view).collect(),
             devices: state.devices.values().copied().collect(),
             groups: state.groups.values().copied().collect(),
             policy: state.policy,
@@ -375,12 +375,12 @@ impl Hotplug {
 
     /// How many blocks there are.
     pub fn block_count(&self) -> usize {
-        self.with_state(|state| state.blocks.values().len())
+        self.with_state(|state| state.blocks.len())
     }
 
     /// One block.
     pub fn block(&self, id: BlockId) -> Option<Block> {
-        self.with_state(|state| state.blocks.get(&id).cloned())
+        self.with_state(|state| state.blocks.get(&id).map(Record::view))
     }
 
     /// One node.

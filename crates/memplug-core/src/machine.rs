@@ -5,13 +5,14 @@
 //! never over a callback), then the allocator's own.
 
 use crate::config::{MachineConfig, MemoryMap, WatermarkPolicy};
+use crate::node::Node;
 use crate::notify::{Chain, Rollback};
 use crate::owner::{Owner, Owners};
 use crate::platform::{Action, Observation, Platform, Subject, Uevent};
 use crate::progress::Progress;
 use crate::state::State;
-use crate::watermark::linux_watermarks;
-use crate::zone::ZoneKind;
+use crate::watermark::WatermarkShare;
+use crate::zone::{Zone, ZoneKind};
 use crate::zonelist::{FirstZones, Site, ZoneLists, place_of};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -104,68 +105,71 @@ impl Hotplug {
         self.platform.observe(&Observation::Progress(progress));
     }
 
-    /// Zones gained or lost pages: lists and watermarks follow. `leaving`: the node that just
+    /// Zones gained or lost pages: watermarks follow, and the lists, if one of the zones
+    /// `came_or_went`: it gained its first or lost its last page. `leaving`: the node that just
     /// lost its last memory; the order of nodes does not know yet, as on Linux.
-    pub(crate) fn zones_changed(&self, leaving: Option<NodeId>) {
-        let (managed, kernel, sites) = self.with_state(|state| {
-            let managed: Vec<[PageCount; 4]> = state
-                .nodes
-                .iter()
-                .map(|node| node.zones.map(|zone| zone.managed))
-                .collect();
-            let kernel = state.nodes.iter().flat_map(|node| {
-                let kernel = ZoneKind::ALL.into_iter().filter(|kind| kind.is_kernel());
-                kernel.map(|kind| node.zone(kind).managed.get())
-            });
-            let sites = state.nodes.iter().map(|node| Site {
-                memory: node.has_memory || leaving == Some(node.id),
-                cpu: node.has_cpu,
-            });
-            let sites: Vec<Site> = sites.collect();
-            (managed, PageCount::new(kernel.sum()), sites)
-        });
-        let masks = managed.iter().map(|zones| {
-            let populated = |zone: usize| u8::from(zones[zone] > PageCount::ZERO) << zone;
-            (0..zones.len()).fold(0, |mask, zone| mask | populated(zone))
-        });
-        if !masks
-            .clone()
-            .eq(self.zone_lists().populated().iter().copied())
-        {
-            let lists = Arc::new(ZoneLists::new(masks.collect(), &sites));
-            self.first_zones.follow(&lists);
-            let old = self
-                .lists
-                .with(|old| core::mem::replace(old, lists.clone()));
-            // Reservations made under the old lists would go on serving from further away. Those
-            // of requests to which nothing nearer came or went are left alone.
-            let came_or_went = old.populated().iter().zip(lists.populated());
-            let came_or_went = came_or_went.fold(0, |zones, (old, new)| zones | (old ^ new));
-            // Only movable pages lie in Movable.
-            let only_movable = came_or_went == 1 << ZoneKind::Movable as u8;
-            let concerned = |of| !only_movable || of == MigrateType::Movable;
-            self.frames.drain_stale(concerned, |key, zone| {
-                let (node, highest) = place_of(key);
-                let nearer = |list: &[ZoneId]| list.iter().take_while(|&&at| at != zone).count();
-                let (old, new) = (old.of(node, highest), lists.of(node, highest));
-                old[..nearer(old)] != new[..nearer(new)]
-            });
+    pub(crate) fn zones_changed(&self, came_or_went: bool, leaving: Option<NodeId>) {
+        if came_or_went {
+            self.make_lists(leaving);
         }
-        self.set_watermarks(&managed, kernel);
-    }
-
-    fn set_watermarks(&self, managed: &[[PageCount; 4]], kernel: PageCount) {
         let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
             return;
         };
-        let all = managed.iter().flatten().map(|pages| pages.get()).sum();
-        for (node, zones) in managed.iter().enumerate() {
-            for kind in ZoneKind::ALL {
-                let pages = zones[kind as usize];
-                let marks = linux_watermarks(kernel, PageCount::new(all), pages, min_free_kbytes);
-                self.frames
-                    .set_watermarks(kind.on(NodeId::new(node as u16)), marks);
+        self.with_state(|state| {
+            let zones = state.nodes.iter().flat_map(|node| {
+                let zones = ZoneKind::ALL.map(|kind| (kind, node.zone(kind).managed));
+                zones.map(|(kind, managed)| (kind.on(node.id), kind, managed))
+            });
+            let (mut kernel, mut all) = (PageCount::ZERO, PageCount::ZERO);
+            for (_, kind, managed) in zones.clone() {
+                all = all.saturating_add(managed);
+                if kind.is_kernel() {
+                    kernel = kernel.saturating_add(managed);
+                }
             }
-        }
+            let share = WatermarkShare::new(kernel, all, min_free_kbytes);
+            // An empty zone has none, and keeps none.
+            let concerned = |managed: PageCount| came_or_went || managed > PageCount::ZERO;
+            for (zone, _, managed) in zones.filter(|&(.., managed)| concerned(managed)) {
+                self.frames.set_watermarks(zone, share.of(managed));
+            }
+        });
+    }
+
+    /// Makes the lists of zones anew.
+    fn make_lists(&self, leaving: Option<NodeId>) {
+        let (masks, sites): (Vec<u8>, Vec<Site>) = self.with_state(|state| {
+            let mask = |zones: &[Zone; 4]| {
+                let populated =
+                    |zone: usize| u8::from(zones[zone].managed > PageCount::ZERO) << zone;
+                (0..zones.len()).fold(0, |mask, zone| mask | populated(zone))
+            };
+            let of = |node: &Node| {
+                let site = Site {
+                    memory: node.has_memory || leaving == Some(node.id),
+                    cpu: node.has_cpu,
+                };
+                (mask(&node.zones), site)
+            };
+            state.nodes.iter().map(of).unzip()
+        });
+        let lists = Arc::new(ZoneLists::new(masks, &sites));
+        self.first_zones.follow(&lists);
+        let old = self
+            .lists
+            .with(|old| core::mem::replace(old, lists.clone()));
+        // Reservations made under the old lists would go on serving from further away. Those
+        // of requests to which nothing nearer came or went are left alone.
+        let changed = old.populated().iter().zip(lists.populated());
+        let changed = changed.fold(0, |zones, (old, new)| zones | (old ^ new));
+        // Only movable pages lie in Movable.
+        let only_movable = changed == 1 << ZoneKind::Movable as u8;
+        let concerned = |of| !only_movable || of == MigrateType::Movable;
+        self.frames.drain_stale(concerned, |key, zone| {
+            let (node, highest) = place_of(key);
+            let nearer = |list: &[ZoneId]| list.iter().take_while(|&&at| at != zone).count();
+            let (old, new) = (old.of(node, highest), lists.of(node, highest));
+            old[..nearer(old)] != new[..nearer(new)]
+        });
     }
 }

@@ -6,7 +6,7 @@
 //! Source of both rules: the behaviour reference, section 5, run on a real kernel but for
 //! dynamic groups.
 
-use crate::block::{Block, BlockState};
+use crate::block::{BlockState, Record};
 use crate::group::{Group, GroupKind};
 use crate::state::State;
 use crate::zone::{OnlineWord, ZoneKind};
@@ -57,17 +57,35 @@ impl Default for Policy {
     }
 }
 
+/// What the choice looks at of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    /// Its frames.
+    range: PfnRange,
+    pub(crate) node: NodeId,
+    group: Option<GroupId>,
+}
+
+impl Asking {
+    /// The block that has these frames.
+    pub(crate) fn of(block: &Record, range: PfnRange) -> Self {
+        Self {
+            range,
+            node: block.node(),
+            group: block.group,
+        }
+    }
+}
+
 /// The zone that `word` means for the block now.
 pub(crate) fn choose(
     state: &State,
     geometry: &Geometry,
-    block: &Block,
+    block: &Asking,
     word: OnlineWord,
 ) -> ZoneKind {
-    let Some(range) = geometry.block_range(block.id) else {
-        return ZoneKind::Normal;
-    };
-    let Some(node) = state.node(block.node()) else {
+    let range = block.range;
+    let Some(node) = state.node(block.node) else {
         return ZoneKind::Normal;
     };
     let kernel = node.kernel_zone_for(range);
@@ -86,7 +104,7 @@ pub(crate) fn choose(
                 }
             }
             OnlinePolicy::AutoMovable => {
-                if auto_movable(state, geometry, block, range) {
+                if auto_movable(state, geometry, block) {
                     ZoneKind::Movable
                 } else {
                     kernel
@@ -97,10 +115,14 @@ pub(crate) fn choose(
 }
 
 /// The zones the block is in, or could go to, the default first. Empty: several (`none`).
-pub(crate) fn valid_zones(state: &State, geometry: &Geometry, block: &Block) -> Vec<ZoneKind> {
+pub(crate) fn valid_zones(state: &State, geometry: &Geometry, block: &Record) -> Vec<ZoneKind> {
     if block.state() == BlockState::Online {
         return block.zone.into_iter().collect();
     }
+    let Some(range) = geometry.block_range(block.id) else {
+        return alloc::vec![ZoneKind::Normal];
+    };
+    let block = &Asking::of(block, range);
     let default = choose(state, geometry, block, OnlineWord::Online);
     let mut zones = alloc::vec![default];
     for word in [OnlineWord::Kernel, OnlineWord::Movable] {
@@ -112,22 +134,22 @@ pub(crate) fn valid_zones(state: &State, geometry: &Geometry, block: &Block) -> 
     zones
 }
 
-fn auto_movable(state: &State, geometry: &Geometry, block: &Block, range: PfnRange) -> bool {
+fn auto_movable(state: &State, geometry: &Geometry, block: &Asking) -> bool {
     if state.policy.auto_movable_ratio == 0 {
         return false;
     }
-    let Some(need) = needed(state, geometry, block, range) else {
+    let Some(need) = needed(state, geometry, block) else {
         return false;
     };
     let group = block.group;
     allowed(state, need, group, None)
-        && (!state.policy.auto_movable_numa_aware
-            || allowed(state, need, group, Some(block.node())))
+        && (!state.policy.auto_movable_numa_aware || allowed(state, need, group, Some(block.node)))
 }
 
 /// Pages that would be movable in the end if the block became so; `None` if what it belongs
 /// to has begun in a kernel zone.
-fn needed(state: &State, geometry: &Geometry, block: &Block, range: PfnRange) -> Option<PageCount> {
+fn needed(state: &State, geometry: &Geometry, block: &Asking) -> Option<PageCount> {
+    let range = block.range;
     match block
         .group
         .and_then(|id| state.groups.get(&id))
@@ -143,7 +165,7 @@ fn needed(state: &State, geometry: &Geometry, block: &Block, range: PfnRange) ->
             let unit_blocks = geometry.block_of(Pfn::new(first))..=geometry.block_of(last);
             let mut online = PageCount::ZERO;
             // What is there, not what could be: a unit may be as large as somebody says.
-            for (_, other) in state.blocks.range(unit_blocks) {
+            for other in state.blocks.range(unit_blocks) {
                 match other.zone {
                     Some(ZoneKind::Movable) => online = online.saturating_add(other.present),
                     Some(_) => return None,

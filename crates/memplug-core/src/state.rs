@@ -3,7 +3,7 @@
 //! Held under one short lock, never across a callback, so that reading a block's state does
 //! not wait for a transition. What allocations need (the frames) is not in here.
 
-use crate::block::BlockState;
+use crate::block::{BlockState, Record};
 use crate::blocks::Blocks;
 use crate::group::{Device, Group};
 use crate::node::Node;
@@ -126,9 +126,8 @@ impl State {
         kind: ZoneKind,
         span: PfnRange,
     ) -> impl DoubleEndedIterator<Item = PfnRange> + 'a {
-        let first = geometry.block_of(span.start());
-        self.blocks.range(first..).filter_map(move |(&id, block)| {
-            let range = geometry.block_range(id)?;
+        self.blocks_of(geometry, span).filter_map(move |block| {
+            let range = geometry.block_range(block.id)?;
             let online = matches!(block.state(), BlockState::Online | BlockState::GoingOffline);
             let here = online && block.nodes.contains(&node);
             match block.zone {
@@ -158,8 +157,17 @@ impl State {
 
     /// The devices' and boot blocks' claim on a range.
     pub(crate) fn overlapping(&self, geometry: &Geometry, range: PfnRange) -> Option<BlockId> {
+        self.blocks_of(geometry, range).next().map(|block| block.id)
+    }
+
+    /// The blocks that a range of at least a page touches, ascending.
+    fn blocks_of(
+        &self,
+        geometry: &Geometry,
+        range: PfnRange,
+    ) -> impl DoubleEndedIterator<Item = &Record> {
         let first = geometry.block_of(range.start());
         let last = geometry.block_of(Pfn::new(range.end().get().saturating_sub(1)));
-        self.blocks.range(first..=last).next().map(|(&id, _)| id)
+        self.blocks.range(first..=last)
     }
 }

@@ -8,7 +8,7 @@
 
 use super::undo::Undo;
 use super::{HotplugLock, OnlineReport, Txn, online};
-use crate::block::Block;
+use crate::block::Record;
 use crate::config::MemoryMap;
 use crate::error::{AddError, OnlineError};
 use crate::group::{Device, Group, GroupKind};
@@ -116,16 +116,14 @@ pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddRep
     let ids: Vec<BlockId> = machine.geometry().blocks_in(range).collect();
     let own_map = own_map(machine, request, ids.len());
     let mut maps = Vec::new();
-    for _ in &ids {
-        let map = if own_map > PageCount::ZERO || machine.memory_map() == MemoryMap::Outside {
-            Vec::new()
-        } else {
-            machine
+    if own_map == PageCount::ZERO && machine.memory_map() != MemoryMap::Outside {
+        for _ in &ids {
+            let map = machine
                 .alloc_memory_map(request.node)
-                .ok_or(AddError::NoMemory { start, size })?
-        };
-        txn.undo.push(Undo::FreeMap { map: map.clone() });
-        maps.push(map);
+                .ok_or(AddError::NoMemory { start, size })?;
+            txn.undo.push(Undo::FreeMap { map: map.clone() });
+            maps.push(map);
+        }
     }
     let group = join_group(machine, request, range);
     if let (GroupChoice::Own, Some(group)) = (request.group, group) {
@@ -242,14 +240,16 @@ fn appear(
     machine.with_state_mut(|state| {
         let device = DeviceId::new(state.next_device);
         state.next_device = state.next_device.wrapping_add(1);
-        for (id, map) in geometry.blocks_in(range).zip(maps) {
-            let mut block = Block::offline(id, node, geometry.pages_per_block());
+        let mut maps = maps.into_iter();
+        let blocks = geometry.blocks_in(range).map(|id| {
+            let mut block = Record::offline(id, node, geometry.pages_per_block());
             block.device = Some(device);
             block.group = group;
             block.own_map = own_map;
-            block.map = map;
-            state.blocks.insert(id, block);
-        }
+            block.map = maps.next().unwrap_or_default().into();
+            block
+        });
+        state.blocks.insert_run(blocks);
         state.devices.insert(
             device,
             Device {

@@ -1,14 +1,15 @@
 //! Transactions: online, offline, add, remove.
 //!
 //! Each is a row of stages that consume each other. What a stage did goes into the undo log of
-//! the transaction before the next thing can fail; dropping a stage, for whatever reason, runs
-//! the log backwards (I-TXN-1). Only the last stage empties it. Undoing cannot fail.
+//! the transaction before the next thing can fail; leaving the transaction, for whatever reason,
+//! runs the log backwards (I-TXN-1). Only the last stage empties it. Undoing cannot fail.
 //!
 //! This module alone mints [`TxnToken`]s, so it alone changes block states and sends events.
 //! Lock order: the hotplug lock (one transaction at a time, held over callbacks) above the
 //! state lock (short, never over a callback) above the allocator's side tables.
 
 mod add;
+mod log;
 mod offline;
 mod online;
 mod remove;
@@ -25,6 +26,7 @@ use memplug_units::NodeId;
 
 pub(crate) use add::add;
 pub use add::{AddReport, AddRequest, GroupChoice, Place};
+use log::Log;
 pub use offline::OfflineReport;
 pub(crate) use offline::offline;
 pub use online::OnlineReport;
@@ -62,7 +64,7 @@ impl Drop for HotplugLock<'_> {
 struct Txn<'h> {
     machine: &'h Hotplug,
     token: TxnToken,
-    undo: alloc::vec::Vec<Undo>,
+    undo: Log,
     told: Told,
     /// Where the memory is, for the notices.
     place: (NodeId, ZoneKind),
@@ -73,7 +75,7 @@ impl<'h> Txn<'h> {
         Self {
             machine: lock.machine,
             token: TxnToken::mint(),
-            undo: alloc::vec::Vec::new(),
+            undo: Log::default(),
             told: Told::new(),
             place: (NodeId::new(0), ZoneKind::Normal),
         }

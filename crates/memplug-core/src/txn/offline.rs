@@ -193,11 +193,7 @@ impl<'h> Isolated<'h> {
     fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
         let Target { block, range, .. } = self.of.target;
         let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
-        for step in &mut self.of.txn.undo {
-            if let Undo::Cancel { announced, .. } = step {
-                *announced = true;
-            }
-        }
+        self.of.txn.undo.arm_cancel();
         let (going, refusal) = self
             .of
             .txn
@@ -303,8 +299,8 @@ impl EmptyRange<'_> {
         // Empty and isolated as of `empty`, and nothing can be allocated in it since.
         let gone = machine.frames.offline(range);
         debug_assert_eq!(gone, Ok(()));
-        machine.account_offline(&target, change);
-        machine.zones_changed(change.any);
+        let last = machine.account_offline(&target, change);
+        machine.zones_changed(last, change.any);
         let offline = txn.conclude(MemoryEvent::Offline, &notify);
         txn.settle();
         machine.uevent(Action::Offline, Subject::Block(block));
@@ -324,26 +320,23 @@ impl EmptyRange<'_> {
 }
 
 impl Hotplug {
-    /// Counts and masks of a block that goes.
-    fn account_offline(&self, target: &Target, change: StatusChange) {
+    /// Counts and masks of a block that goes. Whether its zone loses the last pages.
+    fn account_offline(&self, target: &Target, change: StatusChange) -> bool {
         let pages = target.range.count();
         self.with_state_mut(|state| {
-            let boot = state
-                .blocks
-                .get(&target.block)
-                .is_some_and(|block| block.boot);
+            let block = state.blocks.get(&target.block);
+            let (boot, group) = block.map_or((false, None), |block| (block.boot, block.group));
+            let mut last = false;
             if let Some(of) = state.node_mut(target.node) {
                 let zone = of.zone_mut(target.zone);
+                let before = zone.managed;
                 zone.lose(pages, pages.saturating_sub(target.held.count()));
+                last = before > PageCount::ZERO && zone.managed == PageCount::ZERO;
                 if boot {
                     zone.early = zone.early.saturating_sub(pages);
                 }
             }
             state.apply_change(change, false);
-            let group = state
-                .blocks
-                .get(&target.block)
-                .and_then(|block| block.group);
             if let Some(group) = group.and_then(|id| state.groups.get_mut(&id)) {
                 let count = if target.zone.is_kernel() {
                     &mut group.present_kernel
@@ -352,6 +345,7 @@ impl Hotplug {
                 };
                 *count = count.saturating_sub(pages);
             }
-        });
+            last
+        })
     }
 }

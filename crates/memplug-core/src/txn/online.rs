@@ -17,12 +17,12 @@ use crate::error::OnlineError;
 use crate::machine::Hotplug;
 use crate::notify::{MemoryEvent, MemoryNotify, RoundReport};
 use crate::platform::{Action, Step, Subject};
-use crate::policy;
+use crate::policy::{self, Asking};
 use crate::state::StatusChange;
 use crate::zone::{OnlineWord, ZoneKind};
 use alloc::vec::Vec;
 use core::time::Duration;
-use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
+use memplug_units::{BlockId, GroupId, PageCount, Pfn, PfnRange};
 
 /// What an online came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,30 +39,25 @@ pub struct OnlineReport {
     pub took: Duration,
 }
 
-struct Chosen<'h> {
+/// An online on its way: what is known of it. The stages hand it on, each knows what is set.
+struct Attempt<'h> {
     txn: Txn<'h>,
     block: BlockId,
     range: PfnRange,
+    /// The part of it that holds its own map.
     held: PfnRange,
-    node: NodeId,
-    zone: ZoneKind,
+    boot: bool,
+    group: Option<GroupId>,
+    notify: MemoryNotify,
+    change: StatusChange,
+    rounds: Vec<RoundReport>,
     begun: Duration,
 }
 
-struct Grown<'h> {
-    of: Chosen<'h>,
-    notify: MemoryNotify,
-    change: StatusChange,
-}
-
-struct Announced<'h> {
-    of: Grown<'h>,
-    going: RoundReport,
-}
-
-struct Committed<'h> {
-    of: Announced<'h>,
-}
+struct Chosen<'a, 'h>(&'a mut Attempt<'h>);
+struct Grown<'a, 'h>(&'a mut Attempt<'h>);
+struct Announced<'a, 'h>(&'a mut Attempt<'h>);
+struct Committed<'a, 'h>(&'a mut Attempt<'h>);
 
 /// Brings `block` online. `word`: the word of this attempt; `None` uses the sticky one.
 pub(crate) fn online(
@@ -70,28 +65,72 @@ pub(crate) fn online(
     block: BlockId,
     word: Option<OnlineWord>,
 ) -> Result<OnlineReport, OnlineError> {
-    Ok(Chosen::begin(lock, block, word)?
+    // Stages refer to the attempt, which stays where it is: moving it from one to the next took
+    // longer than what they do. However they end, its undo log runs when this function does.
+    let mut attempt = Attempt::new(lock, block)?;
+    Chosen::begin(&mut attempt, word)?
         .grow()?
         .announce()?
         .commit()?
-        .publish())
+        .publish();
+    Ok(attempt.report())
 }
 
-impl<'h> Chosen<'h> {
-    fn begin(
-        lock: &HotplugLock<'h>,
-        id: BlockId,
-        word: Option<OnlineWord>,
-    ) -> Result<Self, OnlineError> {
+impl<'h> Attempt<'h> {
+    fn new(lock: &HotplugLock<'h>, block: BlockId) -> Result<Self, OnlineError> {
         let machine = lock.machine;
         let begun = machine.platform().now();
-        let mut txn = Txn::begin(lock);
-        let geometry = *machine.geometry();
-        let range = geometry
-            .block_range(id)
-            .ok_or(OnlineError::NoSuchBlock(id))?;
+        let range = machine
+            .geometry()
+            .block_range(block)
+            .ok_or(OnlineError::NoSuchBlock(block))?;
+        Ok(Self {
+            txn: Txn::begin(lock),
+            block,
+            range,
+            held: PfnRange::between(range.start(), range.start()),
+            boot: false,
+            group: None,
+            notify: MemoryNotify {
+                start_pfn: range.start(),
+                nr_pages: range.count(),
+                status_change_nid_normal: None,
+                status_change_nid: None,
+            },
+            change: StatusChange::default(),
+            rounds: Vec::new(),
+            begun,
+        })
+    }
+
+    fn checkpoint(&self, step: Step) -> Result<(), OnlineError> {
+        let checked = self.txn.machine.platform().checkpoint(step);
+        checked.map_err(|source| OnlineError::Platform {
+            block: self.block,
+            source,
+        })
+    }
+
+    /// What it came to.
+    fn report(mut self) -> OnlineReport {
+        let now = self.txn.machine.platform().now();
+        OnlineReport {
+            block: self.block,
+            zone: self.txn.place.1,
+            notify: self.notify,
+            rounds: core::mem::take(&mut self.rounds),
+            took: now.saturating_sub(self.begun),
+        }
+    }
+}
+
+impl<'a, 'h> Chosen<'a, 'h> {
+    fn begin(of: &'a mut Attempt<'h>, word: Option<OnlineWord>) -> Result<Self, OnlineError> {
+        let (id, range) = (of.block, of.range);
+        let txn = &mut of.txn;
+        let machine = txn.machine;
         let token = &txn.token;
-        let (node, zone, own_map) = machine.with_state_mut(|state| {
+        let (facts, zone, own_map) = machine.with_state_mut(|state| {
             let block = state
                 .blocks
                 .get_mut(&id)
@@ -103,186 +142,149 @@ impl<'h> Chosen<'h> {
                 return Err(OnlineError::NotOffline(id));
             }
             let word = block.sticky.take().unwrap_or_default();
-            let block = block.clone();
-            let zone = policy::choose(state, &geometry, &block, word);
-            Ok((block.node(), zone, block.own_map))
+            let facts = (block.boot, block.group);
+            let (asking, own_map) = (Asking::of(block, range), block.own_map);
+            let zone = policy::choose(state, machine.geometry(), &asking, word);
+            Ok((facts, (asking.node, zone), own_map))
         })?;
-        txn.place = (node, zone);
+        txn.place = zone;
         txn.undo.push(Undo::State {
             block: id,
             event: BlockEvent::CancelOnline,
         });
+        (of.boot, of.group) = facts;
         let held_end = Pfn::new(range.start().get() + own_map.get());
-        let held = PfnRange::between(range.start(), held_end);
-        let chosen = Self {
-            txn,
-            block: id,
-            range,
-            held,
-            node,
-            zone,
-            begun,
-        };
-        chosen.checkpoint(Step::OnlineChosen)?;
-        Ok(chosen)
+        of.held = PfnRange::between(range.start(), held_end);
+        of.checkpoint(Step::OnlineChosen)?;
+        Ok(Self(of))
     }
 
-    fn checkpoint(&self, step: Step) -> Result<(), OnlineError> {
-        let checked = self.txn.machine.platform().checkpoint(step);
-        checked.map_err(|source| OnlineError::Platform {
-            block: self.block,
-            source,
-        })
-    }
-
-    fn grow(mut self) -> Result<Grown<'h>, OnlineError> {
-        let machine = self.txn.machine;
+    fn grow(self) -> Result<Grown<'a, 'h>, OnlineError> {
+        let Self(of) = self;
+        let machine = of.txn.machine;
+        let (range, (node, zone)) = (of.range, of.txn.place);
         machine
             .frames
-            .prepare(self.range, self.zone.on(self.node))
+            .prepare(range, zone.on(node))
             .map_err(|source| OnlineError::Table {
-                block: self.block,
+                block: of.block,
                 source,
             })?;
         let (before, change) = machine.with_state_mut(|state| {
-            let change = state.change_on_online(self.node, self.zone);
-            let mut before = Default::default();
-            if let Some(node) = state.node_mut(self.node) {
-                before = *node.zone(self.zone);
-                node.zone_mut(self.zone).grow(self.range);
-            }
+            let change = state.change_on_online(node, zone);
+            let Some(of) = state.node_mut(node) else {
+                return (range, change);
+            };
+            let before = of.zone(zone).span();
+            of.zone_mut(zone).grow(range);
             (before, change)
         });
-        self.txn.undo.push(Undo::Span {
-            node: self.node,
-            kind: self.zone,
+        of.txn.undo.push(Undo::Span {
+            node,
+            kind: zone,
             before,
         });
-        self.checkpoint(Step::OnlineGrown)?;
-        let notify = MemoryNotify {
-            start_pfn: self.held.end(),
-            nr_pages: self.range.count().saturating_sub(self.held.count()),
+        of.checkpoint(Step::OnlineGrown)?;
+        of.change = change;
+        of.notify = MemoryNotify {
+            start_pfn: of.held.end(),
+            nr_pages: range.count().saturating_sub(of.held.count()),
             status_change_nid_normal: change.normal,
             status_change_nid: change.any,
         };
-        Ok(Grown {
-            of: self,
-            notify,
-            change,
-        })
+        Ok(Grown(of))
     }
 }
 
-impl<'h> Grown<'h> {
-    fn announce(mut self) -> Result<Announced<'h>, OnlineError> {
-        let txn = &mut self.of.txn;
-        let event = MemoryEvent::CancelOnline;
+impl<'a, 'h> Grown<'a, 'h> {
+    fn announce(self) -> Result<Announced<'a, 'h>, OnlineError> {
+        let Self(of) = self;
+        // Both rounds; before the first, since a callback that panics changes nothing of it.
+        of.rounds.reserve_exact(2);
         // Spans shrink back after the cancellation was heard; it is armed before anyone can
         // refuse.
-        txn.undo.push(Undo::Cancel {
-            event,
-            notify: self.notify,
+        of.txn.undo.push(Undo::Cancel {
+            event: MemoryEvent::CancelOnline,
+            notify: of.notify,
             announced: true,
         });
-        let (going, refusal) = txn.announce(MemoryEvent::GoingOnline, &self.notify);
+        let (going, refusal) = of.txn.announce(MemoryEvent::GoingOnline, &of.notify);
+        of.rounds.push(going);
         if let Some(refusal) = refusal {
             return Err(OnlineError::Refused {
-                block: self.of.block,
+                block: of.block,
                 refusal,
             });
         }
-        self.of.checkpoint(Step::OnlineAnnounced)?;
-        Ok(Announced { of: self, going })
+        of.checkpoint(Step::OnlineAnnounced)?;
+        Ok(Announced(of))
     }
 }
 
-impl<'h> Announced<'h> {
-    fn commit(mut self) -> Result<Committed<'h>, OnlineError> {
-        let chosen = &mut self.of.of;
-        let (block, range) = (chosen.block, chosen.range);
-        let committed = chosen.txn.machine.platform().commit(range);
+impl<'a, 'h> Announced<'a, 'h> {
+    fn commit(self) -> Result<Committed<'a, 'h>, OnlineError> {
+        let Self(of) = self;
+        let (block, range) = (of.block, of.range);
+        let committed = of.txn.machine.platform().commit(range);
         committed.map_err(|source| OnlineError::Platform { block, source })?;
-        chosen.txn.undo.push(Undo::Discard { range });
-        chosen.checkpoint(Step::OnlineCommitted)?;
-        Ok(Committed { of: self })
+        of.txn.undo.push(Undo::Discard { range });
+        of.checkpoint(Step::OnlineCommitted)?;
+        Ok(Committed(of))
     }
 }
 
-impl Committed<'_> {
+impl Committed<'_, '_> {
     /// From here on nothing fails.
-    fn publish(self) -> OnlineReport {
-        let Announced { of: grown, going } = self.of;
-        let Grown {
-            of: chosen,
-            notify,
-            change,
-        } = grown;
-        let Chosen {
-            mut txn,
-            block,
-            range,
-            held,
-            node,
-            zone,
-            begun,
-        } = chosen;
-        let machine = txn.machine;
-        txn.no_return(Undo::Complete {
+    fn publish(self) {
+        let Self(of) = self;
+        let machine = of.txn.machine;
+        let (block, (node, zone)) = (of.block, of.txn.place);
+        of.txn.no_return(Undo::Complete {
             block,
             zone: Some(zone),
             left: None,
         });
-        machine.account_online(block, node, zone, range.count(), held.count(), change);
+        let first = machine.account_online(of);
         // Its tables were made by `grow`, so this cannot fail any more.
-        let _ = machine.frames.online_holding(range, zone.on(node), held);
-        machine.zones_changed(None);
-        let online = txn.conclude(MemoryEvent::Online, &notify);
-        txn.settle();
+        let online = machine
+            .frames
+            .online_holding(of.range, zone.on(node), of.held);
+        debug_assert_eq!(online, Ok(()));
+        machine.zones_changed(first, None);
+        let online = of.txn.conclude(MemoryEvent::Online, &of.notify);
+        of.rounds.push(online);
+        of.txn.settle();
         machine.uevent(Action::Online, Subject::Block(block));
-        let took = machine.platform().now().saturating_sub(begun);
-        OnlineReport {
-            block,
-            zone,
-            notify,
-            rounds: alloc::vec![going, online],
-            took,
-        }
     }
 }
 
 impl Hotplug {
-    /// Counts and masks of a block that comes.
-    fn account_online(
-        &self,
-        block: BlockId,
-        node: NodeId,
-        zone: ZoneKind,
-        pages: PageCount,
-        held: PageCount,
-        change: StatusChange,
-    ) {
+    /// Counts and masks of a block that comes. Whether it brings its zone the first pages.
+    fn account_online(&self, of: &Attempt<'_>) -> bool {
+        let (node, kind) = of.txn.place;
+        let pages = of.range.count();
         self.with_state_mut(|state| {
-            let (boot, group) = state
-                .blocks
-                .get(&block)
-                .map_or((false, None), |block| (block.boot, block.group));
-            if let Some(of) = state.node_mut(node) {
-                let zone = of.zone_mut(zone);
-                zone.gain(pages, pages.saturating_sub(held));
-                if boot {
+            let mut first = false;
+            if let Some(node) = state.node_mut(node) {
+                let zone = node.zone_mut(kind);
+                let before = zone.managed;
+                zone.gain(pages, pages.saturating_sub(of.held.count()));
+                first = before == PageCount::ZERO && zone.managed > PageCount::ZERO;
+                if of.boot {
                     // Boot memory stays boot memory, wherever it comes back.
                     zone.early = zone.early.saturating_add(pages);
                 }
             }
-            state.apply_change(change, true);
-            if let Some(group) = group.and_then(|id| state.groups.get_mut(&id)) {
-                let count = if zone.is_kernel() {
+            state.apply_change(of.change, true);
+            if let Some(group) = of.group.and_then(|id| state.groups.get_mut(&id)) {
+                let count = if kind.is_kernel() {
                     &mut group.present_kernel
                 } else {
                     &mut group.present_movable
                 };
                 *count = count.saturating_add(pages);
             }
-        });
+            first
+        })
     }
 }

@@ -105,7 +105,7 @@ fn offline_pass(
     for &block in blocks {
         let state = lock
             .machine
-            .with_state(|state| state.blocks.get(&block).map(crate::block::Block::state));
+            .with_state(|state| state.blocks.get(&block).map(crate::block::Record::state));
         if state != Some(BlockState::Online) {
             continue;
         }

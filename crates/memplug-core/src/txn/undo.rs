@@ -7,7 +7,7 @@
 use super::Txn;
 use crate::block::{BlockEvent, MapChunk};
 use crate::notify::{MemoryEvent, MemoryNotify};
-use crate::zone::{Zone, ZoneKind};
+use crate::zone::ZoneKind;
 use alloc::vec::Vec;
 use memplug_units::{BlockId, GroupId, NodeId, PfnRange};
 
@@ -18,7 +18,7 @@ pub(super) enum Undo {
     Span {
         node: NodeId,
         kind: ZoneKind,
-        before: Zone,
+        before: PfnRange,
     },
     /// Sends the cancellation of a `Going*`. Logged before the `Going*` is sent; nothing
     /// happens if it never was.
@@ -56,7 +56,7 @@ impl Undo {
             }),
             Self::Span { node, kind, before } => machine.with_state_mut(|state| {
                 if let Some(node) = state.node_mut(node) {
-                    node.zone_mut(kind).set_span(before.span());
+                    node.zone_mut(kind).set_span(before);
                 }
             }),
             Self::Cancel {
