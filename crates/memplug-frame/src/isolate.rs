@@ -52,11 +52,15 @@ impl FrameTable {
         held: PfnRange,
     ) -> Result<(), TableError> {
         self.prepare(range, zone)?;
-        let Some(frames) = self.zone(zone) else {
-            return Ok(());
-        };
-        let Some(map) = frames.map() else {
-            return Ok(());
+        self.online_prepared(range, zone, held);
+        Ok(())
+    }
+
+    /// As [`FrameTable::online_holding`], without making metadata: that was done by a successful
+    /// [`FrameTable::prepare`] of the range for the zone. Areas without it stay as they are.
+    pub fn online_prepared(&self, range: PfnRange, zone: ZoneId, held: PfnRange) {
+        let Some(map) = self.zone(zone).and_then(|frames| frames.map()) else {
+            return;
         };
         self.hold_again(held);
         for number in self.directory.areas_in(range) {
@@ -78,7 +82,6 @@ impl FrameTable {
             map.present.insert(number);
             map.whole.insert(number);
         }
-        Ok(())
     }
 
     /// Marks pages of a range that just came online as held by [`RESERVED`]: holes in boot

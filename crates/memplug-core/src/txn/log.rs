@@ -40,7 +40,11 @@ impl Log {
 
     /// Forgets all steps.
     pub(super) fn clear(&mut self) {
-        while self.pop().is_some() {}
+        for place in self.here.iter_mut().take(self.taken) {
+            *place = None;
+        }
+        self.taken = 0;
+        self.more.clear();
     }
 
     /// The event is about to be sent: from now on its cancellation is owed.

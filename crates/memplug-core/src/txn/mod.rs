@@ -21,6 +21,7 @@ use crate::notify::{MemoryEvent, MemoryNotify, Notice, Rollback, RoundReport, Ro
 use crate::platform::Observation;
 use crate::token::TxnToken;
 use crate::zone::ZoneKind;
+use alloc::vec::Vec;
 use memplug_frame::sync::Ordering;
 use memplug_units::NodeId;
 
@@ -81,13 +82,14 @@ impl<'h> Txn<'h> {
         }
     }
 
-    /// Sends `Going*` to the chain. The cancellation is armed first, so that whoever was told
-    /// hears of the end whatever happens next.
+    /// Sends `Going*` to the chain; `rounds` gets the report. The cancellation is armed first, so
+    /// that whoever was told hears of the end whatever happens next.
     fn announce(
         &mut self,
         event: MemoryEvent,
         notify: &MemoryNotify,
-    ) -> (RoundReport, Option<Refusal>) {
+        rounds: &mut Vec<RoundReport>,
+    ) -> Option<Refusal> {
         let machine = self.machine;
         let now = || machine.platform().now();
         let (node, zone) = self.place;
@@ -104,12 +106,12 @@ impl<'h> Txn<'h> {
             &now,
             &mut self.told,
         );
-        machine.platform().observe(&Observation::Round(&report));
-        (report, refusal)
+        observe(machine, rounds, report);
+        refusal
     }
 
-    /// Sends an outcome to those it is owed to.
-    fn conclude(&self, event: MemoryEvent, notify: &MemoryNotify) -> RoundReport {
+    /// Sends an outcome to those it is owed to; `rounds` gets the report.
+    fn conclude(&self, event: MemoryEvent, notify: &MemoryNotify, rounds: &mut Vec<RoundReport>) {
         let machine = self.machine;
         let now = || machine.platform().now();
         let rule = match machine.rollback() {
@@ -127,8 +129,7 @@ impl<'h> Txn<'h> {
         let (report, _) = machine
             .chain()
             .round(&self.token, &notice, &rule, &now, &mut nobody);
-        machine.platform().observe(&Observation::Round(&report));
-        report
+        observe(machine, rounds, report);
     }
 
     /// The point of no return: nothing will be undone, `owed` will be done however it ends.
@@ -147,6 +148,15 @@ impl<'h> Txn<'h> {
     /// The transaction is done: nothing will be undone.
     fn commit(mut self) {
         self.undo.clear();
+    }
+}
+
+/// Tells of a round that was just sent.
+fn observe(machine: &Hotplug, rounds: &mut Vec<RoundReport>, report: RoundReport) {
+    // Told where it will stay: it is large.
+    rounds.push(report);
+    if let Some(report) = rounds.last() {
+        machine.platform().observe(&Observation::Round(report));
     }
 }
 

@@ -74,7 +74,7 @@ struct Isolated<'h> {
 
 struct Announced<'h> {
     of: Isolated<'h>,
-    going: RoundReport,
+    rounds: Vec<RoundReport>,
     used_before: PageCount,
 }
 
@@ -194,10 +194,9 @@ impl<'h> Isolated<'h> {
         let Target { block, range, .. } = self.of.target;
         let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
         self.of.txn.undo.arm_cancel();
-        let (going, refusal) = self
-            .of
-            .txn
-            .announce(MemoryEvent::GoingOffline, &self.notify);
+        let mut rounds = Vec::with_capacity(2);
+        let event = MemoryEvent::GoingOffline;
+        let refusal = self.of.txn.announce(event, &self.notify, &mut rounds);
         if let Some(refusal) = refusal {
             let mut blockers = Blockers::default();
             blockers.push(Blocker {
@@ -215,7 +214,7 @@ impl<'h> Isolated<'h> {
         self.of.checkpoint(Step::OfflineAnnounced)?;
         Ok(Announced {
             of: self,
-            going,
+            rounds,
             used_before,
         })
     }
@@ -269,7 +268,7 @@ impl EmptyRange<'_> {
         } = self;
         let Announced {
             of: isolated,
-            going,
+            mut rounds,
             used_before,
         } = announced;
         let Isolated {
@@ -301,7 +300,7 @@ impl EmptyRange<'_> {
         debug_assert_eq!(gone, Ok(()));
         let last = machine.account_offline(&target, change);
         machine.zones_changed(last, change.any);
-        let offline = txn.conclude(MemoryEvent::Offline, &notify);
+        txn.conclude(MemoryEvent::Offline, &notify, &mut rounds);
         txn.settle();
         machine.uevent(Action::Offline, Subject::Block(block));
         let took = machine.platform().now().saturating_sub(begun);
@@ -309,7 +308,7 @@ impl EmptyRange<'_> {
             block,
             zone,
             notify,
-            rounds: alloc::vec![going, offline],
+            rounds,
             moved: emptied.moved,
             used_before,
             used_after_notice,

@@ -112,7 +112,7 @@ impl<'h> Attempt<'h> {
     }
 
     /// What it came to.
-    fn report(mut self) -> OnlineReport {
+    fn report(&mut self) -> OnlineReport {
         let now = self.txn.machine.platform().now();
         OnlineReport {
             block: self.block,
@@ -208,9 +208,8 @@ impl<'a, 'h> Grown<'a, 'h> {
             notify: of.notify,
             announced: true,
         });
-        let (going, refusal) = of.txn.announce(MemoryEvent::GoingOnline, &of.notify);
-        of.rounds.push(going);
-        if let Some(refusal) = refusal {
+        let (event, rounds) = (MemoryEvent::GoingOnline, &mut of.rounds);
+        if let Some(refusal) = of.txn.announce(event, &of.notify, rounds) {
             return Err(OnlineError::Refused {
                 block: of.block,
                 refusal,
@@ -245,14 +244,13 @@ impl Committed<'_, '_> {
             left: None,
         });
         let first = machine.account_online(of);
-        // Its tables were made by `grow`, so this cannot fail any more.
-        let online = machine
+        // Its tables were made by `grow`.
+        machine
             .frames
-            .online_holding(of.range, zone.on(node), of.held);
-        debug_assert_eq!(online, Ok(()));
+            .online_prepared(of.range, zone.on(node), of.held);
         machine.zones_changed(first, None);
-        let online = of.txn.conclude(MemoryEvent::Online, &of.notify);
-        of.rounds.push(online);
+        let (event, rounds) = (MemoryEvent::Online, &mut of.rounds);
+        of.txn.conclude(event, &of.notify, rounds);
         of.txn.settle();
         machine.uevent(Action::Online, Subject::Block(block));
     }

@@ -65,7 +65,7 @@ impl Undo {
                 announced,
             } => {
                 if announced {
-                    txn.conclude(event, &notify);
+                    txn.conclude(event, &notify, &mut Vec::new());
                 }
             }
             Self::Discard { range } => {
