@@ -104,38 +104,43 @@ impl Blocks {
 
     /// Puts in a block that is not there yet.
     pub(crate) fn insert(&mut self, block: Record) {
-        self.insert_run(core::iter::once(block));
+        let number = block.id.get();
+        self.insert_run(number..number.saturating_add(1), |_| block.clone());
     }
 
-    /// Puts in blocks that are not there yet: of neighbouring numbers, ascending, all of the same
-    /// nodes and group.
-    pub(crate) fn insert_run(&mut self, blocks: impl Iterator<Item = Record>) {
-        let mut blocks = blocks.peekable();
-        let Some(first) = blocks.peek() else {
-            return;
-        };
-        let (start, nodes, group) = (first.id.get(), first.nodes.clone(), first.group);
-        let before = self.count;
-        while let Some(next) = blocks.peek() {
-            let (number, first) = split_number(next.id.get());
+    /// Puts in blocks that are not there yet, ascending; all of the same nodes and group.
+    pub(crate) fn insert_run(&mut self, run: Range<u64>, mut make: impl FnMut(BlockId) -> Record) {
+        let mut next = run.start;
+        while next < run.end {
+            let (number, first) = split_number(next);
+            let end = run.end.min(next.saturating_add(CHUNK - first));
+            let added = (end - next) as usize;
             let chunk = self.chunks.entry(number).or_default();
-            let (at, had) = (chunk.below(first), chunk.blocks.len());
-            let room = (CHUNK - first) as usize;
-            chunk.blocks.splice(at..at, blocks.by_ref().take(room));
-            let added = chunk.blocks.len() - had;
             let bits = u64::MAX >> (CHUNK as usize - added.clamp(1, 64)) << first;
             debug_assert_eq!(chunk.there & bits, 0);
+            let at = chunk.below(first);
+            let blocks = (next..end).map(|id| make(BlockId::new(id)));
+            // Mostly they come behind those that are there.
+            if at == chunk.blocks.len() {
+                chunk.blocks.extend(blocks);
+            } else {
+                chunk.blocks.splice(at..at, blocks);
+            }
             chunk.there |= bits;
             self.count += added;
+            if let Some(block) = chunk.blocks.get(at) {
+                for node in block.nodes.iter() {
+                    count(&mut self.of_node, *node, |of| of.saturating_add(added));
+                }
+                if let Some(group) = block.group {
+                    count(&mut self.of_group, group, |of| of.saturating_add(added));
+                }
+            }
+            next = end;
         }
-        let added = self.count - before;
-        for node in nodes.iter() {
-            count(&mut self.of_node, *node, |of| of.saturating_add(added));
+        if !run.is_empty() {
+            self.join(run);
         }
-        if let Some(group) = group {
-            count(&mut self.of_group, group, |of| of.saturating_add(added));
-        }
-        self.join(start..start.saturating_add(added as u64));
     }
 
     pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Record> {
@@ -260,7 +265,7 @@ mod tests {
             for (from, count, add) in steps {
                 let run = from..from + count;
                 if add && run.clone().all(|id| !map.contains_key(&id)) {
-                    blocks.insert_run(run.clone().map(block));
+                    blocks.insert_run(run.clone(), |id| block(id.get()));
                     map.extend(run.map(|id| (id, ())));
                 } else if !add {
                     for id in run {

@@ -8,13 +8,14 @@
 
 use super::undo::Undo;
 use super::{HotplugLock, OnlineReport, Txn, online};
-use crate::block::Record;
+use crate::block::{MapChunk, Record};
 use crate::config::MemoryMap;
 use crate::error::{AddError, OnlineError};
 use crate::group::{Device, Group, GroupKind};
 use crate::machine::Hotplug;
 use crate::platform::{Action, Step, Subject};
 use crate::zone::Zone;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PageCount, PfnRange};
 
@@ -115,14 +116,15 @@ pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddRep
     checkpoint(Step::AddAttached)?;
     let ids: Vec<BlockId> = machine.geometry().blocks_in(range).collect();
     let own_map = own_map(machine, request, ids.len());
-    let mut maps = Vec::new();
     if own_map == PageCount::ZERO && machine.memory_map() != MemoryMap::Outside {
         for _ in &ids {
             let map = machine
                 .alloc_memory_map(request.node)
                 .ok_or(AddError::NoMemory { start, size })?;
-            txn.undo.push(Undo::FreeMap { map: map.clone() });
-            maps.push(map);
+            txn.undo.push(Undo::FreeMap {
+                map: txn.maps.len(),
+            });
+            txn.maps.push(map.into());
         }
     }
     let group = join_group(machine, request, range);
@@ -130,7 +132,7 @@ pub(crate) fn add(lock: &HotplugLock<'_>, request: &AddRequest) -> Result<AddRep
         txn.undo.push(Undo::DropGroup { group });
     }
     checkpoint(Step::AddMapped)?;
-    txn.commit();
+    let maps = txn.commit();
     let (device, new_node) = appear(machine, request.node, range, group, own_map, maps);
     for &id in &ids {
         machine.uevent(Action::Add, Subject::Block(id));
@@ -234,22 +236,23 @@ fn appear(
     range: PfnRange,
     group: Option<GroupId>,
     own_map: PageCount,
-    maps: Vec<Vec<crate::block::MapChunk>>,
+    maps: Vec<Box<[MapChunk]>>,
 ) -> (DeviceId, bool) {
     let geometry = machine.geometry();
+    let run = range.start()..range.end();
+    let run = geometry.block_of(run.start).get()..geometry.block_of(run.end).get();
     machine.with_state_mut(|state| {
         let device = DeviceId::new(state.next_device);
         state.next_device = state.next_device.wrapping_add(1);
         let mut maps = maps.into_iter();
-        let blocks = geometry.blocks_in(range).map(|id| {
+        state.blocks.insert_run(run, |id| {
             let mut block = Record::offline(id, node, geometry.pages_per_block());
             block.device = Some(device);
             block.group = group;
             block.own_map = own_map;
-            block.map = maps.next().unwrap_or_default().into();
+            block.map = maps.next().unwrap_or_default();
             block
         });
-        state.blocks.insert_run(blocks);
         state.devices.insert(
             device,
             Device {

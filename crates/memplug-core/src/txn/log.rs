@@ -35,14 +35,11 @@ impl Log {
             return self.more.pop();
         }
         self.taken = self.taken.checked_sub(1)?;
-        self.here.get_mut(self.taken)?.take()
+        self.here.get(self.taken).copied().flatten()
     }
 
     /// Forgets all steps.
     pub(super) fn clear(&mut self) {
-        for place in self.here.iter_mut().take(self.taken) {
-            *place = None;
-        }
         self.taken = 0;
         self.more.clear();
     }

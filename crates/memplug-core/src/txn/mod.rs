@@ -15,12 +15,14 @@ mod online;
 mod remove;
 mod undo;
 
+use crate::block::MapChunk;
 use crate::error::Refusal;
 use crate::machine::Hotplug;
 use crate::notify::{MemoryEvent, MemoryNotify, Notice, Rollback, RoundReport, RoundRule, Told};
 use crate::platform::Observation;
 use crate::token::TxnToken;
 use crate::zone::ZoneKind;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_frame::sync::Ordering;
 use memplug_units::NodeId;
@@ -67,6 +69,8 @@ struct Txn<'h> {
     token: TxnToken,
     undo: Log,
     told: Told,
+    /// Memory maps made for added blocks; their undo steps name them.
+    maps: Vec<Box<[MapChunk]>>,
     /// Where the memory is, for the notices.
     place: (NodeId, ZoneKind),
 }
@@ -78,6 +82,7 @@ impl<'h> Txn<'h> {
             token: TxnToken::mint(),
             undo: Log::default(),
             told: Told::new(),
+            maps: Vec::new(),
             place: (NodeId::new(0), ZoneKind::Normal),
         }
     }
@@ -145,9 +150,10 @@ impl<'h> Txn<'h> {
         }
     }
 
-    /// The transaction is done: nothing will be undone.
-    fn commit(mut self) {
+    /// The transaction is done: nothing will be undone. Returns the maps it made.
+    fn commit(mut self) -> Vec<Box<[MapChunk]>> {
         self.undo.clear();
+        core::mem::take(&mut self.maps)
     }
 }
 

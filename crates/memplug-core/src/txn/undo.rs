@@ -5,12 +5,14 @@
 //! Steps are data, not closures, so that a log can be read and its order checked.
 
 use super::Txn;
-use crate::block::{BlockEvent, MapChunk};
+use crate::block::BlockEvent;
 use crate::notify::{MemoryEvent, MemoryNotify};
 use crate::zone::ZoneKind;
 use alloc::vec::Vec;
 use memplug_units::{BlockId, GroupId, NodeId, PfnRange};
 
+/// Small and copied: a log forgets its steps by forgetting how many there are.
+#[derive(Clone, Copy)]
 pub(super) enum Undo {
     /// Moves the block back.
     State { block: BlockId, event: BlockEvent },
@@ -33,8 +35,8 @@ pub(super) enum Undo {
     Unisolate { range: PfnRange },
     /// Takes the device's memory away again.
     Detach { range: PfnRange },
-    /// Frees the memory map.
-    FreeMap { map: Vec<MapChunk> },
+    /// Frees a memory map, one of the transaction's.
+    FreeMap { map: usize },
     /// No undoing: the block is online in the zone, or offline and its zone ends before it.
     Complete {
         block: BlockId,
@@ -75,7 +77,10 @@ impl Undo {
             }
             Self::Unisolate { range } => machine.unisolate_range(range),
             Self::Detach { range } => machine.platform().detach(range),
-            Self::FreeMap { map } => machine.free_memory_map(&map),
+            Self::FreeMap { map } => {
+                let map = txn.maps.get(map).map_or(&[][..], |map| map);
+                machine.free_memory_map(map);
+            }
             Self::Complete { block, zone, left } => {
                 let geometry = *machine.geometry();
                 let event = match zone {
