@@ -199,7 +199,7 @@ impl<'a, 'h> Chosen<'a, 'h> {
 impl<'a, 'h> Grown<'a, 'h> {
     fn announce(self) -> Result<Announced<'a, 'h>, OnlineError> {
         let Self(of) = self;
-        // Both rounds; before the first, since a callback that panics changes nothing of it.
+        // Room for both rounds.
         of.rounds = Vec::with_capacity(2);
         // Spans shrink back after the cancellation was heard; it is armed before anyone can
         // refuse.
