@@ -50,6 +50,17 @@ pub struct RoundReport {
     pub error: Option<Errno>,
 }
 
+impl RoundReport {
+    fn of(notice: &Notice<'_>, calls: Vec<Call>, error: Option<Errno>) -> Self {
+        Self {
+            event: notice.event,
+            notify: *notice.notify,
+            calls,
+            error,
+        }
+    }
+}
+
 /// Who was told a `Going*` and did not refuse: a chain as it was, up to a place, less a few.
 #[derive(Default)]
 pub(crate) struct Told {
@@ -287,6 +298,11 @@ impl Chain {
                 None => (Arc::new(List::empty()), 0, &[]),
             },
         };
+        if end == 0 {
+            // Nobody to call: no clock is read for it.
+            *told = Told::new();
+            return (RoundReport::of(notice, Vec::new(), None), None);
+        }
         let mut round = Round::new(&list, (end, except), notice, now);
         round.call_all(matches!(rule, RoundRule::Chain));
         let mut calls = Vec::with_capacity(round.turns);
@@ -322,12 +338,6 @@ impl Chain {
             end: next,
             not,
         };
-        let report = RoundReport {
-            event: notice.event,
-            notify: *notice.notify,
-            calls,
-            error,
-        };
-        (report, refusal)
+        (RoundReport::of(notice, calls, error), refusal)
     }
 }
