@@ -287,22 +287,22 @@ impl Chain {
         now: &dyn Fn() -> Duration,
         told: &mut Told,
     ) -> (RoundReport, Option<Refusal>) {
-        let (list, end, except): (_, usize, &[usize]) = match rule {
+        let addressed = match rule {
             RoundRule::Chain => {
                 let list = self.list();
                 let end = list.length();
-                (list, end, &[])
+                Some((list, end, [].as_slice()))
             }
-            RoundRule::Only(told) => match &told.list {
-                Some(list) => (list.clone(), told.end, &told.not),
-                None => (Arc::new(List::empty()), 0, &[]),
-            },
+            RoundRule::Only(told) => {
+                let list = told.list.clone();
+                list.map(|list| (list, told.end, told.not.as_slice()))
+            }
         };
-        if end == 0 {
+        let Some((list, end, except)) = addressed.filter(|&(_, end, _)| end > 0) else {
             // Nobody to call: no clock is read for it.
             *told = Told::new();
             return (RoundReport::of(notice, Vec::new(), None), None);
-        }
+        };
         let mut round = Round::new(&list, (end, except), notice, now);
         round.call_all(matches!(rule, RoundRule::Chain));
         let mut calls = Vec::with_capacity(round.turns);
