@@ -8,8 +8,8 @@
 //! touches nothing but a few area words.
 //!
 //! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 24 bytes. That is 0.1414
-//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]). A chunk is 295
-//! KiB for 8 GiB of 4 KiB pages, touched as its memory is used.
+//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]). A chunk is 590
+//! KiB for 16 GiB of 4 KiB pages, touched as its memory is used.
 //!
 //! | area word | a set bit says of its pageblock |
 //! |---|---|
@@ -34,8 +34,8 @@ const ZONE: usize = 2;
 const AREA_WORDS: usize = 3;
 /// In place of a zone: the other words of the area are about to be set.
 const COMING: u64 = u64::MAX;
-/// A chunk describes 2 to this pageblocks: 8 GiB of 4 KiB pages. Under loom every word is dear.
-const CHUNK_SHIFT: u32 = if cfg!(loom) { 2 } else { 12 };
+/// A chunk describes 2 to this pageblocks: 16 GiB of 4 KiB pages. Under loom every word is dear.
+const CHUNK_SHIFT: u32 = if cfg!(loom) { 2 } else { 13 };
 /// Areas whose words lie together.
 const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
 /// The page bits of a chunk, with room to start them at a cache line, and then the tags.
