@@ -1,8 +1,8 @@
 //! From a frame to the slot whose page lies in it.
 //!
 //! One table a block, made before the block's memory can be allocated (`GoingOnline`) and
-//! dropped when it is gone, so its size follows the memory there is. An entry is written under
-//! the slot's lock.
+//! dropped when it is gone, so its size follows the memory there is. An entry is written by
+//! who has locked or claimed the slot.
 
 use memplug::{NodeId, Pfn, PfnRange};
 use std::collections::BTreeMap;

@@ -138,10 +138,17 @@ impl FrameTable {
         let granted = line.granted(frames.epoch.load(Ordering::SeqCst))?;
         let area = self.directory.area(granted)?;
         let taken = self.take_huge(zone, &area, line, class)?;
-        self.huge_slot(cpu, class)?
-            .1
-            .store(behind(taken, class), Ordering::Relaxed);
+        self.leave_hint(cpu, class, taken);
         Some(join(taken, 0))
+    }
+
+    /// The next chunk of order 9 or 10 is looked for behind this one.
+    #[inline]
+    fn leave_hint(&self, cpu: CpuId, class: Class, taken: Pageblock) {
+        if let Some((_, hint)) = self.huge_slot(cpu, class) {
+            let pageblocks = class.order().pages().get() >> PAGEBLOCK_ORDER;
+            hint.store(taken + pageblocks, Ordering::Relaxed);
+        }
     }
 
     #[inline(never)]
@@ -312,8 +319,7 @@ impl FrameTable {
         let class = request.class;
         if class.order() >= Order::PAGEBLOCK {
             let taken = self.get_huge(zone, map, cpu, class, gate)?;
-            let (_, hint) = self.huge_slot(cpu, class)?;
-            hint.store(behind(taken, class), Ordering::Relaxed);
+            self.leave_hint(cpu, class, taken);
             return Some(join(taken, 0));
         }
         if gate == Gate::Careful {
@@ -402,10 +408,4 @@ impl FrameTable {
     pub(crate) fn zone_of(&self, pageblock: Pageblock) -> Option<ZoneId> {
         self.directory.area_of(pageblock)?.0.zone()
     }
-}
-
-/// The pageblock behind a chunk of order 9 or 10 that begins with this one.
-#[inline(always)]
-fn behind(first: Pageblock, class: Class) -> Pageblock {
-    first + (class.order().pages().get() >> PAGEBLOCK_ORDER)
 }

@@ -137,17 +137,16 @@ impl FrameTable {
         let Some(frames) = self.zone(zone) else {
             return Gate::Closed;
         };
-        let high = frames.highest.load(Ordering::Relaxed);
-        if high == 0 {
+        // Before the look: what comes of it is void if a new epoch begins meanwhile.
+        let epoch = frames.epoch.load(Ordering::SeqCst);
+        if frames.highest.load(Ordering::SeqCst) == 0 {
             // Free of charge, until there are watermarks.
-            return Gate::Area(frames.epoch.load(Ordering::SeqCst));
+            return Gate::Area(epoch);
         }
         let Some(map) = frames.map() else {
             return Gate::Closed;
         };
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
-        // Before the look: what comes of it is void if a new epoch begins meanwhile.
-        let epoch = frames.epoch.load(Ordering::SeqCst);
         map.line(cpu)
             .pay(pageblocks, self.area_price(request), epoch)
             .or_else(|| self.gate_by_look(cpu, request, frames, map))
@@ -226,21 +225,37 @@ impl FrameTable {
 
     /// Wholly free pageblocks of a zone; stops counting when there are `enough`.
     fn whole_pageblocks(&self, map: &ZoneMap, enough: u64) -> u64 {
-        // So many may turn out to be leftovers.
-        let most = enough.saturating_add(u64::from(self.cpus()) * self.directory.area_pageblocks());
+        // Before all that is shown is counted: what is taken in between was allowed before, and
+        // what is tidied up in between counts for too little.
+        let leftovers = self.leftovers(map);
+        let most = enough.saturating_add(leftovers);
         let mut shown = 0;
         let stop = map.whole.find(|number| {
-            let word = self.directory.area(number)?.whole().load(Ordering::Relaxed);
+            let word = self.directory.area(number)?.whole().load(Ordering::SeqCst);
             shown += u64::from(word.count_ones());
             (shown >= most).then_some(())
         });
         let _ = stop;
-        // Elsewhere there are none.
-        let taken_from = map
-            .areas_taken_from()
-            .filter_map(|number| self.directory.area(number));
-        let leftovers = taken_from.map(|area| self.leftovers_in(&area)).sum();
         shown.saturating_sub(leftovers)
+    }
+
+    /// Pageblocks that areas show and that are not wholly free: only those that processors take
+    /// from. If very many take from the same ones, some count twice.
+    fn leftovers(&self, map: &ZoneMap) -> u64 {
+        let (mut seen, mut count) = ([u64::MAX; 16], 0);
+        let areas = map.areas_taken_from().filter(|number| {
+            if seen.contains(number) {
+                return false;
+            }
+            if let Some(place) = seen.get_mut(count) {
+                (*place, count) = (*number, count + 1);
+            }
+            true
+        });
+        areas
+            .filter_map(|number| self.directory.area(number))
+            .map(|area| self.leftovers_in(&area))
+            .sum()
     }
 
     /// Counts, and says up to what sum pages may be taken from now on. `seen` is what was

@@ -82,7 +82,8 @@ impl FrameTable {
         head: &AtomicU64,
         class: Class,
     ) -> Option<Tag> {
-        if !first.is_multiple_of(2) {
+        // The second of two lies in the same area, or it would be another block.
+        if !first.is_multiple_of(2) || self.directory.area_pageblocks() < 2 {
             return None;
         }
         // The tail first: who finds a head finds its tail.
@@ -184,8 +185,8 @@ impl FrameTable {
         }
     }
 
-    /// What `take` makes of one of the pageblocks that `choose` picks from the area's word, the
-    /// those behind the one that the processor took last first, then those before.
+    /// What `take` makes of one of the pageblocks that `choose` picks from the area's word: those
+    /// behind the one that the processor took last first, then those before.
     #[inline]
     fn take_in<R>(
         &self,
@@ -229,21 +230,37 @@ impl FrameTable {
         None
     }
 
-    /// Clears bits of an area's word whose pageblocks could not be taken.
+    /// Clears bits of an area's word whose pageblocks could not be taken, unless they are freed
+    /// meanwhile by someone who sees the bit set.
     #[cold]
     fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], leftovers: u64) {
-        if leftovers == 0 {
-            return;
+        let mut left = leftovers;
+        while left != 0 {
+            area.whole().fetch_and(!left, Ordering::SeqCst);
+            handshake();
+            let freed = free_of(tags, left);
+            if freed == 0 {
+                return;
+            }
+            self.set_bits(area, freed);
+            handshake();
+            left = freed & !free_of(tags, freed);
         }
-        area.whole().fetch_and(!leftovers, Ordering::SeqCst);
-        handshake();
-        // Freed meanwhile, by someone who saw the bit set.
-        let mut freed = free_of(tags, leftovers);
-        while freed != 0 {
-            self.list_whole(
-                self.directory.first_in(area.number) + u64::from(freed.trailing_zeros()),
-            );
-            freed &= freed - 1;
+    }
+
+    /// Sets bits of an area's word. A word that was not zero has its area in the set already
+    /// (I-FRAME-3).
+    fn set_bits(&self, area: &Area<'_>, bits: u64) {
+        if area.whole().fetch_or(bits, Ordering::SeqCst) == 0 {
+            self.list_area(area);
+        }
+    }
+
+    #[inline]
+    fn list_area(&self, area: &Area<'_>) {
+        let zone = area.zone().and_then(|zone| self.zone(zone));
+        if let Some(map) = zone.and_then(|zone| zone.map()) {
+            map.whole.insert(area.number);
         }
     }
 
@@ -282,9 +299,8 @@ impl FrameTable {
         if area.whole().load(Ordering::SeqCst) & bits == bits {
             return;
         }
-        // A word that was not zero has its area in the set already (I-FRAME-3).
         if area.whole().fetch_or(bits, Ordering::SeqCst) == 0 {
-            return self.list_area(area, bits);
+            return self.list_first(area, bits);
         }
         // Isolated, or taken by someone who found the tag before the bit, and who may have left
         // the area since: then nobody else would clear it.
@@ -296,11 +312,8 @@ impl FrameTable {
 
     /// The same where the area's word was zero.
     #[cold]
-    fn list_area(&self, area: Area<'_>, bits: u64) {
-        let zone = area.zone().and_then(|zone| self.zone(zone));
-        if let Some(map) = zone.and_then(|zone| zone.map()) {
-            map.whole.insert(area.number);
-        }
+    fn list_first(&self, area: Area<'_>, bits: u64) {
+        self.list_area(&area);
         handshake();
         self.clear_if_left(area, bits);
     }
@@ -309,14 +322,7 @@ impl FrameTable {
     #[inline(never)]
     fn clear_if_left(&self, area: Area<'_>, bits: u64) {
         if let Some(tags) = self.directory.tags(area.number) {
-            let mut left = bits;
-            while left != 0 {
-                let at = left.trailing_zeros() as usize;
-                left &= left - 1;
-                if !tags.get(at).is_some_and(is_free) {
-                    self.clear_leftovers(&area, tags, 1 << at);
-                }
-            }
+            self.clear_leftovers(&area, tags, bits & !free_of(tags, bits));
         }
     }
 }

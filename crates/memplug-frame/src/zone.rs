@@ -203,13 +203,9 @@ impl ZoneMap {
         first.chain(&self.more_lines)
     }
 
-    /// The areas that processors take from, each once.
+    /// The areas that processors take from; one that two take from comes twice.
     pub(crate) fn areas_taken_from(&self) -> impl Iterator<Item = u64> {
-        self.lines().enumerate().filter_map(|(at, line)| {
-            let area = line.area()?;
-            let mut before = self.lines().take(at);
-            (!before.any(|line| line.area() == Some(area))).then_some(area)
-        })
+        self.lines().filter_map(CpuLine::area)
     }
 
     /// Whether another processor takes from this area, or from one whose words are near.

@@ -7,7 +7,7 @@
 use memplug_frame::{
     Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
 };
-use memplug_units::{CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
+use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -128,4 +128,37 @@ proptest! {
         let held: u64 = machine.held.values().sum();
         prop_assert_eq!(machine.table.zone_counts(ZONE).allocated.get(), held * 512);
     }
+}
+
+/// Where a hint leads to in a zone without memory, and what lies behind it there, is another
+/// block's.
+#[test]
+fn two_blocks_of_one_pageblock_are_no_chunk() {
+    let geometry = Geometry::with_block_size(Bytes::new(2 << 20)).expect("a power of two");
+    let table = FrameTable::new(&geometry, PageCount::new(1024), 1, 1).expect("small");
+    let owner = table.add_owner().expect("the first");
+    let cpu = CpuId::new(0);
+    let class = |order| Class::new(owner, MigrateType::Movable, order);
+    let get = |order| {
+        let request = Request {
+            class: class(order),
+            key: KEY,
+            zones: &[ZONE],
+            reserves: Reserves::Keep,
+        };
+        let cached = table.get_cached(cpu, request.class, KEY);
+        cached.or_else(|| table.get(cpu, &request).ok())
+    };
+    assert_eq!(get(Order::MAX), None, "no memory yet");
+    for block in 0..2 {
+        let start = Pfn::new(block * 512);
+        let range = PfnRange::between(start, Pfn::new((block + 1) * 512));
+        table.online(range, ZONE).expect("within the limit");
+        let one = get(Order::PAGEBLOCK).expect("the block is free");
+        assert_eq!(table.put(one, Order::PAGEBLOCK, owner), Ok(()));
+        let hinted = table.get_cached(cpu, class(Order::MAX), KEY);
+        assert_eq!(hinted, None, "of {} blocks", block + 1);
+    }
+    assert_eq!(get(Order::MAX), None);
+    assert_eq!(table.zone_counts(ZONE).free, PageCount::new(1024));
 }

@@ -68,18 +68,22 @@ impl Lists {
             (state.list.clone(), state.version)
         });
         loop {
-            let made = Arc::new(make(&seen));
+            // Taken if it becomes the list; else it ends behind the lock.
+            let mut made = Some(Arc::new(make(&seen)));
             drop(seen);
-            let changed = self.state.with(|state| {
-                if state.version != version {
-                    return Err((state.list.clone(), state.version));
-                }
-                state.version += 1;
-                state.changing -= 1;
-                let replaced = core::mem::replace(&mut state.list, made);
-                state.replaced.push(replaced);
-                Ok(state.idle())
-            });
+            let changed =
+                self.state
+                    .with(|state| match made.take_if(|_| state.version == version) {
+                        Some(made) => {
+                            state.version += 1;
+                            state.changing -= 1;
+                            let replaced = core::mem::replace(&mut state.list, made);
+                            state.replaced.push(replaced);
+                            Ok(state.idle())
+                        }
+                        None => Err((state.list.clone(), state.version)),
+                    });
+            drop(made);
             match changed {
                 Ok(idle) => return drop(idle),
                 Err(now) => (seen, version) = now,
