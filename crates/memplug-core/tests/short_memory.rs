@@ -1,64 +1,30 @@
 //! What happens when the memory for tables cannot be had: an error, and nothing changed.
 //!
-//! The allocator of this test refuses large pieces while it is told to. Small ones it serves, so
-//! that whatever need not fail does not. One test only: the refusal holds for all threads.
+//! The allocator of this test has no more than a little left while it is told so: enough for small
+//! pieces, so that whatever need not fail does not. One test only: the limit holds for all threads.
 #![cfg(not(loom))]
-#![deny(unsafe_op_in_unsafe_fn)]
 
 mod harness;
 
+use cap::Cap;
 use harness::{BLOCK, Lab, block, for_ever, node};
 use memplug_core::units::{Bytes, CpuId, Order};
 use memplug_core::{
     AddRequest, Errno, Hotplug, MachineConfig, MachineError, NoMemory, OnlineError, OwnerError,
     PageRequest, Stays,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The system's allocator, less what is too large.
-struct Short;
-
-static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
-
-fn too_large(size: usize) -> bool {
-    size > LARGEST.load(Ordering::Relaxed)
-}
-
-// SAFETY: a null pointer is what an allocator returns when it has nothing; everything else is
-// the system's allocator, which meets the contract of the trait.
-unsafe impl GlobalAlloc for Short {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if too_large(layout.size()) {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the caller's layout is passed on; its size is not zero, by contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if too_large(layout.size()) {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: as for `alloc`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: every pointer given out came from the system's allocator, with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
-static ALLOCATOR: Short = Short;
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Runs `f` while pieces of more than `largest` bytes cannot be had.
-fn while_short<R>(largest: usize, f: impl FnOnce() -> R) -> R {
-    LARGEST.store(largest, Ordering::Relaxed);
+/// Runs `f` while no more than `left` bytes more can be had.
+fn while_short<R>(left: usize, f: impl FnOnce() -> R) -> R {
+    let limit = ALLOCATOR.allocated() + left;
+    ALLOCATOR.set_limit(limit).expect("above what is in use");
     let result = f();
-    LARGEST.store(usize::MAX, Ordering::Relaxed);
+    ALLOCATOR.set_limit(usize::MAX).expect("above what is in use");
     result
 }
 

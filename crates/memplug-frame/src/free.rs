@@ -23,15 +23,15 @@ impl FrameTable {
     /// no memory at all. Nothing is changed then.
     #[inline(always)] // small: what is not order 0 is called
     pub fn put(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
-        let (pageblock, page) = split(pfn);
-        let Some(block) = self.directory.block(pageblock) else {
-            return Err(FreeError::NotMemory { pfn });
-        };
         if order == Order::PAGEBLOCK && self.put_one(pfn, owner)
             || order == Order::MAX && self.put_two(pfn, owner)
         {
             return Ok(());
         }
+        let (pageblock, page) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return Err(FreeError::NotMemory { pfn });
+        };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         if order != Order::ZERO || !tag.is_freed_by(owner, Order::ZERO) {
             return self.put_chunk(pfn, order, owner, block);
