@@ -24,7 +24,9 @@ fn while_short<R>(left: usize, f: impl FnOnce() -> R) -> R {
     let limit = ALLOCATOR.allocated() + left;
     ALLOCATOR.set_limit(limit).expect("above what is in use");
     let result = f();
-    ALLOCATOR.set_limit(usize::MAX).expect("above what is in use");
+    ALLOCATOR
+        .set_limit(usize::MAX)
+        .expect("above what is in use");
     result
 }
 

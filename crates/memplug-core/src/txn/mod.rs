@@ -9,7 +9,6 @@
 //! state lock (short, never over a callback) above the allocator's side tables.
 
 mod add;
-mod log;
 mod offline;
 mod online;
 mod remove;
@@ -26,10 +25,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_frame::sync::Ordering;
 use memplug_units::NodeId;
+use smallvec::SmallVec;
 
 pub(crate) use add::add;
 pub use add::{AddReport, AddRequest, GroupChoice, Place};
-use log::Log;
 pub use offline::OfflineReport;
 pub(crate) use offline::offline;
 pub use online::OnlineReport;
@@ -67,7 +66,8 @@ impl Drop for HotplugLock<'_> {
 struct Txn<'h> {
     machine: &'h Hotplug,
     token: TxnToken,
-    undo: Log,
+    /// As many as an online or an offline has need no memory of their own.
+    undo: SmallVec<[Undo; 4]>,
     told: Told,
     /// Memory maps made for added blocks; their undo steps name them.
     maps: Vec<Box<[MapChunk]>>,
@@ -80,7 +80,7 @@ impl<'h> Txn<'h> {
         Self {
             machine: lock.machine,
             token: TxnToken::mint(),
-            undo: Log::default(),
+            undo: SmallVec::new(),
             told: Told::new(),
             maps: Vec::new(),
             place: (NodeId::new(0), ZoneKind::Normal),

@@ -193,7 +193,11 @@ impl<'h> Isolated<'h> {
     fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
         let Target { block, range, .. } = self.of.target;
         let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
-        self.of.txn.undo.arm_cancel();
+        for step in &mut self.of.txn.undo {
+            if let Undo::Cancel { announced, .. } = step {
+                *announced = true;
+            }
+        }
         let mut rounds = Vec::with_capacity(2);
         let event = MemoryEvent::GoingOffline;
         let refusal = self.of.txn.announce(event, &self.notify, &mut rounds);
