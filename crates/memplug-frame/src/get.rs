@@ -17,6 +17,7 @@ use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Pageblock, join, split};
 use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
+use crate::whole::Way;
 use crate::zone::ZoneMap;
 use crate::{AllocError, FrameTable, RequestKey, ZoneId};
 use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, Pfn};
@@ -137,8 +138,11 @@ impl FrameTable {
         let line = frames.map()?.line(cpu);
         let granted = line.granted(frames.epoch.load(Ordering::SeqCst))?;
         let area = self.directory.area(granted)?;
-        let taken = self.take_huge(zone, &area, line, class)?;
-        self.leave_hint(cpu, class, taken);
+        let (_, hint) = self.huge_slot(cpu, class)?;
+        let bit = self.directory.bit_in(granted, hint.load(Ordering::Relaxed));
+        let taken = self.take_huge(zone, &area, &Way::behind(line, bit), class)?;
+        let next = taken + (class.order().pages().get() >> PAGEBLOCK_ORDER);
+        hint.store(next, Ordering::Relaxed);
         Some(join(taken, 0))
     }
 

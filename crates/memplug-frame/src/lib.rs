@@ -36,6 +36,7 @@ mod mixed;
 mod own_map;
 mod partial;
 mod rows;
+mod shown;
 mod slot;
 pub mod sync;
 mod table;
@@ -138,7 +139,7 @@ impl FrameTable {
 
     /// As [`FrameTable::new`], with at most `area_pageblocks` pageblocks in an area. Zone
     /// borders inside a block (boot memory: DMA ends at 16 MiB) must be area borders; smaller
-    /// areas cost 24 bytes each.
+    /// areas cost 32 bytes each.
     ///
     /// # Errors
     /// As [`FrameTable::new`].

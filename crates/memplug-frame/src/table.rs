@@ -7,7 +7,7 @@
 //! has gone, and finds nothing to claim there. Zero means "not online", so adding memory
 //! touches nothing but a few area words.
 //!
-//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 24 bytes. That is 0.1414
+//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 32 bytes. That is 0.1416
 //! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]). A chunk is 590
 //! KiB for 16 GiB of 4 KiB pages, touched as its memory is used.
 //!
@@ -16,6 +16,7 @@
 //! | whole | perhaps wholly free |
 //! | partial | perhaps has free pages and is reserved by nobody |
 //! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes on line |
+//! | shown | how far "whole" can be relied on (a state, `shown.rs`) |
 
 use crate::rows::ROWS;
 use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_array};
@@ -31,7 +32,8 @@ pub(crate) type Pageblock = u64;
 const WHOLE: usize = 0;
 const PARTIAL: usize = 1;
 const ZONE: usize = 2;
-const AREA_WORDS: usize = 3;
+const SHOWN: usize = 3;
+const AREA_WORDS: usize = 4;
 /// In place of a zone: the other words of the area are about to be set.
 const COMING: u64 = u64::MAX;
 /// A chunk describes 2 to this pageblocks: 16 GiB of 4 KiB pages. Under loom every word is dear.
@@ -76,6 +78,9 @@ pub(crate) struct Area<'a> {
 impl Area<'_> {
     pub(crate) fn whole(&self) -> &AtomicU64 {
         &self.words[WHOLE]
+    }
+    pub(crate) fn shown(&self) -> &AtomicU64 {
+        &self.words[SHOWN]
     }
     pub(crate) fn partial(&self) -> &AtomicU64 {
         &self.words[PARTIAL]
@@ -203,6 +208,13 @@ impl Directory {
     pub(crate) fn area_of(&self, pageblock: Pageblock) -> Option<(Area<'_>, u64)> {
         let area = self.area(pageblock >> self.area_shift)?;
         Some((area, 1 << (pageblock & ((1 << self.area_shift) - 1))))
+    }
+
+    /// The bit of a pageblock in the words of the area, if it lies in this one.
+    #[inline]
+    pub(crate) fn bit_in(&self, area: u64, pageblock: Pageblock) -> Option<u32> {
+        let bit = pageblock.checked_sub(self.first_in(area))?;
+        (bit < self.area_pageblocks()).then_some(bit as u32)
     }
 
     /// An area by its number.

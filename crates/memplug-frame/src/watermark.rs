@@ -231,12 +231,20 @@ impl FrameTable {
         let most = enough.saturating_add(leftovers);
         let mut shown = 0;
         let stop = map.whole.find(|number| {
-            let word = self.directory.area(number)?.whole().load(Ordering::SeqCst);
+            let area = self.directory.area(number)?;
+            let word = area.exact_whole().unwrap_or_else(|| self.tidied(&area));
             shown += u64::from(word.count_ones());
             (shown >= most).then_some(())
         });
         let _ = stop;
         shown.saturating_sub(leftovers)
+    }
+
+    /// What a look would find, for the models: their machines are too small to be allowed by looks.
+    #[cfg(loom)]
+    pub fn counted_whole(&self, zone: ZoneId) -> u64 {
+        let map = self.zone(zone).and_then(|frames| frames.map());
+        map.map_or(0, |map| self.whole_pageblocks(map, u64::MAX))
     }
 
     /// Pageblocks that areas show and that are not wholly free: only those that processors take
@@ -254,6 +262,10 @@ impl FrameTable {
         });
         areas
             .filter_map(|number| self.directory.area(number))
+            .inspect(|area| {
+                // What is counted by tags must not be taken off once more.
+                self.tidy(area);
+            })
             .map(|area| self.leftovers_in(&area))
             .sum()
     }

@@ -26,6 +26,46 @@ use memplug_units::{CpuId, Order};
 /// where every other pageblock is free, but an area that is used up is all leftovers.
 const LOOKS: u32 = 8;
 
+/// How a processor goes through the pageblocks of an area.
+pub(crate) struct Way<'a> {
+    line: &'a CpuLine,
+    /// The bit to begin with.
+    from: u32,
+    /// Pageblocks that the word shows looked at one by one before all tags are.
+    looks: u32,
+}
+
+impl<'a> Way<'a> {
+    /// Behind the one that it took last.
+    fn on(line: &'a CpuLine) -> Self {
+        Self {
+            line,
+            from: line.bit(),
+            looks: LOOKS,
+        }
+    }
+
+    /// From the beginning, in an area that it has not taken from.
+    fn anew(line: &'a CpuLine) -> Self {
+        Self {
+            line,
+            from: 0,
+            looks: LOOKS,
+        }
+    }
+
+    /// In its own area, when the pageblock to look at next would have been the one with this bit, or
+    /// none: then it has been through, and finds the next at once where others put back what it
+    /// takes, or else hardly any.
+    pub(crate) fn behind(line: &'a CpuLine, bit: Option<u32>) -> Self {
+        Self {
+            line,
+            from: bit.unwrap_or(0),
+            looks: bit.map_or(1, |_| LOOKS),
+        }
+    }
+}
+
 impl FrameTable {
     /// A chunk of order 9 or 10 from an area.
     #[inline(always)]
@@ -33,15 +73,15 @@ impl FrameTable {
         &self,
         zone: ZoneId,
         area: &Area<'_>,
-        line: &CpuLine,
+        way: &Way<'_>,
         class: Class,
     ) -> Option<Pageblock> {
         let taken = if class.order() == Order::PAGEBLOCK {
-            self.take_in(area, line, whole, |_, head| {
+            self.take_in(area, way, whole, |_, head| {
                 retag(zone, area, head, huge_tag(class, Kind::Huge))
             })
         } else {
-            self.take_in(area, line, pairs, |first, head| {
+            self.take_in(area, way, pairs, |first, head| {
                 self.take_two_at(zone, area, first, head, class)
             })
         };
@@ -105,8 +145,8 @@ impl FrameTable {
         class: Class,
         gate: Gate,
     ) -> Option<Pageblock> {
-        self.take_near(map, cpu, gate, |area, line| {
-            self.take_huge(zone, area, line, class)
+        self.take_near(map, cpu, gate, |area, way| {
+            self.take_huge(zone, area, way, class)
         })
     }
 
@@ -120,8 +160,8 @@ impl FrameTable {
         gate: Gate,
         make: impl Fn(u16) -> Tag,
     ) -> Option<(Pageblock, Tag)> {
-        self.take_near(map, cpu, gate, |area, line| {
-            self.take_in(area, line, whole, |_, tag| retag(zone, area, tag, &make))
+        self.take_near(map, cpu, gate, |area, way| {
+            self.take_in(area, way, whole, |_, tag| retag(zone, area, tag, &make))
         })
     }
 
@@ -132,7 +172,7 @@ impl FrameTable {
         map: &ZoneMap,
         cpu: CpuId,
         gate: Gate,
-        take: impl Fn(&Area<'_>, &CpuLine) -> Option<R>,
+        take: impl Fn(&Area<'_>, &Way<'_>) -> Option<R>,
     ) -> Option<R> {
         let line = map.line(cpu);
         let epoch = match gate {
@@ -140,7 +180,7 @@ impl FrameTable {
             Gate::Open | Gate::Careful | Gate::Closed => 0,
         };
         if let Some(area) = line.area().and_then(|number| self.directory.area(number))
-            && let Some(taken) = take(&area, line)
+            && let Some(taken) = take(&area, &Way::on(line))
         {
             if epoch != 0 {
                 self.choose_area(line, area.number, epoch);
@@ -156,8 +196,11 @@ impl FrameTable {
                         return None;
                     }
                     let area = self.directory.area(number)?;
-                    let taken = take(&area, line);
+                    self.tidy(&area);
+                    let word = area.whole().load(Ordering::SeqCst);
+                    let taken = take(&area, &Way::anew(line));
                     if taken.is_some() {
+                        self.note_begun(&area, word);
                         self.choose_area(line, number, epoch);
                     } else {
                         let still = || area.whole().load(Ordering::SeqCst) != 0;
@@ -176,34 +219,48 @@ impl FrameTable {
         let left = line.set_area(number, epoch);
         if let Some(left) = left.filter(|&left| left != number)
             && let Some(area) = self.directory.area(left)
-            && let Some(tags) = self.directory.tags(left)
+            && !self.tidy(&area)
         {
-            let word = area.whole().load(Ordering::SeqCst);
-            if word != 0 {
-                self.clear_leftovers(&area, tags, word & !free_of(tags, word));
-            }
+            self.clear_taken(&area);
         }
     }
 
+    /// Clears the bits of an area whose pageblocks are not free; tells how many.
+    pub(crate) fn clear_taken(&self, area: &Area<'_>) -> u32 {
+        let word = area.whole().load(Ordering::SeqCst);
+        let Some(tags) = self.directory.tags(area.number).filter(|_| word != 0) else {
+            return 0;
+        };
+        let taken = word & !free_of(tags, word);
+        self.clear_leftovers(area, tags, taken);
+        taken.count_ones()
+    }
+
     /// What `take` makes of one of the pageblocks that `choose` picks from the area's word: those
-    /// behind the one that the processor took last first, then those before.
+    /// from where the way begins first, then those before.
     #[inline]
     fn take_in<R>(
         &self,
         area: &Area<'_>,
-        line: &CpuLine,
+        way: &Way<'_>,
         choose: impl Fn(u64) -> u64,
         take: impl Fn(Pageblock, &AtomicU64) -> Option<R>,
     ) -> Option<(Pageblock, R)> {
         let word = area.whole().load(Ordering::SeqCst);
+        if word == 0 {
+            return None;
+        }
         let chosen = choose(word);
         let tags = self.directory.tags(area.number)?;
         let first = self.directory.first_in(area.number);
-        let from = line.bit();
-        let mut left = chosen & u64::MAX << from;
-        let mut before = chosen & !(u64::MAX << from);
-        let (mut looks, mut free) = (LOOKS, None);
+        let mut left = chosen & u64::MAX << way.from;
+        let mut before = chosen & !(u64::MAX << way.from);
+        let (mut looks, mut free) = (way.looks, None);
         loop {
+            if looks == 0 && free.is_none() {
+                let all = *free.insert(free_of(tags, word));
+                (left, before) = (left & choose(all), before & choose(all));
+            }
             if left == 0 {
                 if before == 0 {
                     break;
@@ -214,19 +271,13 @@ impl FrameTable {
             left &= left - 1;
             let pageblock = first + u64::from(bit);
             if let Some(taken) = take(pageblock, tags.get(bit as usize)?) {
-                line.set_bit(bit + 1);
+                way.line.set_bit(bit + 1);
                 return Some((pageblock, taken));
             }
-            looks = looks.wrapping_sub(1);
-            if looks == 0 {
-                let all = *free.insert(free_of(tags, word));
-                (left, before) = (left & choose(all), before & choose(all));
-            }
+            looks = looks.saturating_sub(1);
         }
-        if word != 0 {
-            let free = free.unwrap_or_else(|| free_of(tags, word));
-            self.clear_leftovers(area, tags, word & !free);
-        }
+        let free = free.unwrap_or_else(|| free_of(tags, word));
+        self.clear_leftovers(area, tags, word & !free);
         None
     }
 
@@ -256,7 +307,7 @@ impl FrameTable {
         }
     }
 
-    #[inline]
+    #[cold]
     fn list_area(&self, area: &Area<'_>) {
         let zone = area.zone().and_then(|zone| self.zone(zone));
         if let Some(map) = zone.and_then(|zone| zone.map()) {
@@ -296,11 +347,23 @@ impl FrameTable {
         let bits = bit * ((1 << N) - 1);
         handshake();
         // Set: whoever clears it looks at the tag afterwards.
-        if area.whole().load(Ordering::SeqCst) & bits == bits {
+        if area.whole().load(Ordering::SeqCst) & bits != bits {
+            self.show(area, bits, tags);
+        }
+    }
+
+    /// Sets the bits of pageblocks that have just become free, with these tags.
+    #[inline(never)] // leaves who finds them set few registers to save
+    fn show<const N: usize>(&self, area: Area<'_>, bits: u64, tags: [&AtomicU64; N]) {
+        let used_up = area.whole().load(Ordering::SeqCst) == 0;
+        if used_up && let Some(before) = self.open(&area) {
+            if before == 0 {
+                self.list_area(&area);
+            }
             return;
         }
         if area.whole().fetch_or(bits, Ordering::SeqCst) == 0 {
-            return self.list_first(area, bits);
+            self.list_area(&area);
         }
         // Isolated, or taken by someone who found the tag before the bit, and who may have left
         // the area since: then nobody else would clear it.
@@ -308,14 +371,6 @@ impl FrameTable {
         if !tags.iter().all(|tag| is_free(tag)) {
             self.clear_if_left(area, bits);
         }
-    }
-
-    /// The same where the area's word was zero.
-    #[cold]
-    fn list_first(&self, area: Area<'_>, bits: u64) {
-        self.list_area(&area);
-        handshake();
-        self.clear_if_left(area, bits);
     }
 
     /// Clears those of the bits whose pageblocks are not free.
@@ -358,11 +413,30 @@ fn exchange(word: &AtomicU64, now: Tag, make: impl Fn(u16) -> Tag) -> Result<Tag
 
 /// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
 fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
+    // Mostly asked of an area that is used up; to see only that is much quicker.
+    if !tags.iter().any(is_free) {
+        return 0;
+    }
+    // Or of one that has come back whole.
+    if all_free(tags) {
+        return bits;
+    }
     // Without a branch: the tags of an area are eight cache lines, and as good as random.
     let all = tags.iter().enumerate().fold(0, |found, (bit, tag)| {
         found | u64::from(is_free(tag)) << bit
     });
     all & bits
+}
+
+/// Whether all are. Four at a time, or each load would wait for the one before.
+fn all_free(tags: &[AtomicU64]) -> bool {
+    let mut seen = [0; 4];
+    for four in tags.chunks(4) {
+        for (seen, tag) in seen.iter_mut().zip(four) {
+            *seen |= tag.load(Ordering::SeqCst);
+        }
+    }
+    Tag(seen.iter().fold(0, |all, some| all | some)).is_none_and_free()
 }
 
 /// Whether a pageblock is wholly free and not isolated.

@@ -22,6 +22,8 @@ struct Machine {
     owner: OwnerId,
     /// First pageblock of a chunk, and how many it has.
     held: BTreeMap<u64, u64>,
+    /// The min watermark, in pages.
+    min: u64,
 }
 
 impl Machine {
@@ -37,6 +39,7 @@ impl Machine {
             table,
             owner,
             held: BTreeMap::new(),
+            min: marks,
         }
     }
 
@@ -45,14 +48,14 @@ impl Machine {
         before.is_none_or(|(first, count)| pageblock >= first + count)
     }
 
-    fn get(&mut self, cpu: u16, order: Order) -> Result<(), TestCaseError> {
+    fn get(&mut self, cpu: u16, order: Order, reserves: Reserves) -> Result<(), TestCaseError> {
         let count = order.pages().get() / 512;
         let class = Class::new(self.owner, MigrateType::Movable, order);
         let request = Request {
             class,
             key: KEY,
             zones: &[ZONE],
-            reserves: Reserves::Use,
+            reserves,
         };
         let cpu = CpuId::new(cpu);
         let cached = self.table.get_cached(cpu, class, KEY);
@@ -60,7 +63,9 @@ impl Machine {
         let room = (0..PAGEBLOCKS)
             .step_by(count as usize)
             .any(|first| (first..first + count).all(|pageblock| self.is_free(pageblock)));
-        prop_assert_eq!(got.is_some(), room);
+        let free = 512 * (PAGEBLOCKS - self.held.values().sum::<u64>());
+        let spare = reserves == Reserves::Use || free >= self.min + 512 * count;
+        prop_assert_eq!(got.is_some(), room && spare);
         if let Some(pfn) = got {
             prop_assert!(pfn.is_aligned(order));
             let first = pfn.get() / 512;
@@ -90,32 +95,36 @@ impl Machine {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many gets on a processor.
-    Get(u16, bool, u8),
+    /// So many gets on a processor, of which order, from the reserves too.
+    Get(u16, bool, bool, u8),
     /// So many puts, each of one of those held.
     Put(Vec<usize>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..2u16, any::<bool>(), 1..80u8).prop_map(|(cpu, two, many)| Step::Get(cpu, two, many)),
+        (0..2u16, any::<bool>(), any::<bool>(), 1..80u8)
+            .prop_map(|(cpu, two, reserves, many)| Step::Get(cpu, two, reserves, many)),
         prop::collection::vec(any::<usize>(), 1..60).prop_map(Step::Put),
+        // All comes back: areas that had been used up are free as a whole.
+        Just(Step::Put(vec![0; PAGEBLOCKS as usize])),
     ]
 }
 
 proptest! {
     #[test]
     fn whatever_is_free_is_found(
-        marks in prop_oneof![Just(0u64), Just(40)],
+        marks in prop_oneof![Just(0u64), Just(40), Just(5 * 512), Just(70 * 512)],
         steps in prop::collection::vec(step(), 1..24),
     ) {
         let mut machine = Machine::new(marks);
         for step in steps {
             match step {
-                Step::Get(cpu, two, many) => {
+                Step::Get(cpu, two, reserves, many) => {
                     let order = if two { Order::MAX } else { Order::PAGEBLOCK };
+                    let reserves = if reserves { Reserves::Use } else { Reserves::Keep };
                     for _ in 0..many {
-                        machine.get(cpu, order)?;
+                        machine.get(cpu, order, reserves)?;
                     }
                 }
                 Step::Put(which) => {

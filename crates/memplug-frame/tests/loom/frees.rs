@@ -24,6 +24,86 @@ fn a_huge_chunk_is_freed_once() {
     }
 }
 
+/// A machine of two pageblocks in one area that is used up and shows nothing.
+fn used_up() -> (Arc<FrameTable>, [(Option<Pfn>, OwnerId, Order); 2]) {
+    let huge = Order::PAGEBLOCK;
+    let table = machine(1, 2, 1);
+    let taken = [0, 1].map(|_| (get(&table, 0, ANN, huge), ANN, huge));
+    assert_eq!(get(&table, 0, ANN, huge), None);
+    assert_eq!(table.counted_whole(FIRST), 0);
+    (table, taken)
+}
+
+#[test]
+fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
+    explore("put 9 | count", 4, || {
+        let (table, taken) = used_up();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &taken[..1]))
+        };
+        assert!(table.counted_whole(FIRST) <= 1, "the second is taken");
+        other.join().expect("the other");
+        assert_eq!(table.counted_whole(FIRST), 1);
+        put_all(&table, &taken[1..]);
+        assert_eq!(table.counted_whole(FIRST), 2);
+        check_whole(&table, FIRST, 2);
+    });
+    explore("put 9 | count, the area still listed", 4, || {
+        let huge = Order::PAGEBLOCK;
+        let table = machine(2, 2, 1);
+        let taken = [0, 1, 2].map(|_| (get(&table, 0, ANN, huge), ANN, huge));
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &taken[..1]))
+        };
+        assert!(table.counted_whole(FIRST) <= 2, "one of four, and one back");
+        other.join().expect("the other");
+        assert_eq!(table.counted_whole(FIRST), 2);
+        put_all(&table, &taken[1..]);
+        check_whole(&table, FIRST, 4);
+    });
+    explore("put 9 | count, an area that lost its bet", 4, || {
+        let (table, mut taken) = used_up();
+        put_all(&table, &taken[..1]);
+        taken[0].0 = get(&table, 0, ANN, Order::PAGEBLOCK);
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &taken[1..]))
+        };
+        assert!(table.counted_whole(FIRST) <= 1);
+        other.join().expect("the other");
+        assert_eq!(table.counted_whole(FIRST), 1);
+        put_all(&table, &taken[..1]);
+        check_whole(&table, FIRST, 2);
+    });
+    explore("put 9 | put 9, count", 4, || {
+        let (table, taken) = used_up();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &taken[..1]))
+        };
+        put_all(&table, &taken[1..]);
+        assert!(table.counted_whole(FIRST) <= 2);
+        other.join().expect("the other");
+        assert_eq!(table.counted_whole(FIRST), 2);
+        check_whole(&table, FIRST, 2);
+    });
+    explore("put 9 | get 9, count", 4, || {
+        let (table, taken) = used_up();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || put_all(&table, &taken[..1]))
+        };
+        let got = get(&table, 0, BEN, Order::PAGEBLOCK);
+        assert!(table.counted_whole(FIRST) <= u64::from(got.is_none()));
+        other.join().expect("the other");
+        assert_eq!(table.counted_whole(FIRST), u64::from(got.is_none()));
+        put_all(&table, &[(got, BEN, Order::PAGEBLOCK), taken[1]]);
+        check_whole(&table, FIRST, 2);
+    });
+}
+
 #[test]
 fn the_largest_chunk_is_freed_beside_isolation_and_requests() {
     explore("put 10 | isolate, unisolate the second half", 4, || {
