@@ -17,10 +17,9 @@ use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Pageblock, join, split};
 use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
-use crate::whole::Way;
 use crate::zone::ZoneMap;
 use crate::{AllocError, FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, Pfn};
+use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES, Pfn};
 
 /// Whether a request may go below the min watermark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl FrameTable {
     }
 
     /// From the zone that such requests are to be served from first, if the processor may take
-    /// from there unasked: the pageblock behind the last one, or else from the same area.
+    /// from there unasked.
     #[inline(never)]
     fn get_cached_huge(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         self.get_hinted(cpu, class, key, 1)
@@ -110,7 +109,7 @@ impl FrameTable {
         pageblocks: u64,
     ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
-        let (slot, hint) = self.huge_slot(cpu, class)?;
+        let (slot, candidates) = self.huge_slot(cpu, class)?;
         // Relaxed: where to look first is a wish, not a duty.
         let slot = Slot(slot.load(Ordering::Relaxed));
         if !slot.serves(key) {
@@ -118,41 +117,31 @@ impl FrameTable {
         }
         let frames = self.zone(slot.zone())?;
         let line = frames.map()?.line(cpu);
-        // The hint leads to the tag as directly as the slot does to the grant: neither way waits
-        // for the other.
-        let first = hint.load(Ordering::Relaxed);
+        // The next candidate leads to its tag as directly as the slot does to the grant: neither way
+        // waits for the other.
+        let first = candidates.next();
         let (area, _) = self.directory.area_of(first)?;
         if line.is_granted(area.number, frames.epoch.load(Ordering::SeqCst))
             && self.take_hinted(slot.zone(), &area, first, class, pageblocks)
         {
-            hint.store(first + pageblocks, Ordering::Relaxed);
+            candidates.set_next(first + pageblocks);
             return Some(join(first, 0));
         }
         self.get_granted(cpu, class, slot.zone())
     }
 
-    /// A chunk of order 9 or 10 from the area that the processor may use up unasked.
-    #[inline(never)] // leaves the way through the hint few registers to save
+    /// A chunk of order 9 or 10 from the area that the processor may use up unasked, when the one
+    /// to look at first is not to be had.
+    #[inline(never)] // leaves the way through the candidates few registers to save
     fn get_granted(&self, cpu: CpuId, class: Class, zone: ZoneId) -> Option<Pfn> {
         let frames = self.zone(zone)?;
         let line = frames.map()?.line(cpu);
         let granted = line.granted(frames.epoch.load(Ordering::SeqCst))?;
         let area = self.directory.area(granted)?;
-        let (_, hint) = self.huge_slot(cpu, class)?;
-        let bit = self.directory.bit_in(granted, hint.load(Ordering::Relaxed));
-        let taken = self.take_huge(zone, &area, &Way::behind(line, bit), class)?;
-        let next = taken + (class.order().pages().get() >> PAGEBLOCK_ORDER);
-        hint.store(next, Ordering::Relaxed);
+        let (_, candidates) = self.huge_slot(cpu, class)?;
+        let taken = self.take_candidate(zone, &area, class, &candidates);
+        let taken = taken.or_else(|| self.take_anew(zone, &area, class, &candidates))?;
         Some(join(taken, 0))
-    }
-
-    /// The next chunk of order 9 or 10 is looked for behind this one.
-    #[inline]
-    fn leave_hint(&self, cpu: CpuId, class: Class, taken: Pageblock) {
-        if let Some((_, hint)) = self.huge_slot(cpu, class) {
-            let pageblocks = class.order().pages().get() >> PAGEBLOCK_ORDER;
-            hint.store(taken + pageblocks, Ordering::Relaxed);
-        }
     }
 
     #[inline(never)]
@@ -323,7 +312,9 @@ impl FrameTable {
         let class = request.class;
         if class.order() >= Order::PAGEBLOCK {
             let taken = self.get_huge(zone, map, cpu, class, gate)?;
-            self.leave_hint(cpu, class, taken);
+            if let Some((_, candidates)) = self.huge_slot(cpu, class) {
+                self.go_on_behind(taken, class.order(), &candidates);
+            }
             return Some(join(taken, 0));
         }
         if gate == Gate::Careful {

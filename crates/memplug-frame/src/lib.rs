@@ -27,6 +27,7 @@
 extern crate alloc;
 
 mod area_set;
+mod candidates;
 mod count;
 mod error;
 mod free;

@@ -190,7 +190,7 @@ mod tests {
             for event in [Open, Opened, Tidy, Tidied, Lost, Whole] {
                 let after = legal.iter().find(|of| (of.0, of.1) == (state, event));
                 assert_eq!(state.after(event), after.map(|of| of.2));
-                let word = AtomicU64::new(state as u64 | 8 * OPENING);
+                let word = AtomicU64::new(state as u64 + 8 * OPENING);
                 assert_eq!(apply(&word, event), after.is_some());
                 let now = word.into_inner();
                 assert_eq!(Shown::of(now), after.map_or(state, |of| of.2));

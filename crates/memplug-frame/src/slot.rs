@@ -16,9 +16,10 @@
 //!
 //! Chunks of order 9 and 10 are not served from a reserved pageblock. Their slot names the zone
 //! that such requests want most, in bits 16 to 31, so that the list of zones need not be looked up.
-//! A word beside it, which is not a slot and never filled, names the pageblock to look at first:
-//! a mere hint, checked against the processor's area, its zone and its tag.
+//! Two words beside it, which are not slots and never filled, name the pageblock to look at first and
+//! those of its area that were free when it was looked through (`candidates.rs`).
 
+use crate::candidates::Candidates;
 use crate::sync::{AtomicU64, Ordering, zeroed_array};
 use crate::table::Pageblock;
 use crate::tag::{Class, Kind, MigrateType, Tag};
@@ -48,11 +49,12 @@ impl RequestKey {
 /// a class are the place. Two processors never write the same cache line.
 #[cfg(not(loom))]
 const STRIDE: usize = 64;
-/// From the slot of order 9 or 10 to the hint that belongs to it, in a place that no order has.
-const HINT: usize = if cfg!(loom) { 1 } else { 3 };
-/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others, and a hint.
+/// From the slot of order 9 or 10 to the words of its candidates, in places that no order has.
+const CANDIDATES: [usize; 2] = if cfg!(loom) { [1, 2] } else { [3, 5] };
+/// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others, and the
+/// candidates.
 #[cfg(loom)]
-const STRIDE: usize = 5;
+const STRIDE: usize = 6;
 /// Processors whose slots lie together: one pointer leads to a slot.
 const GROUP: usize = if cfg!(loom) { 2 } else { 8 };
 
@@ -187,11 +189,16 @@ impl FrameTable {
         Some((slots, cpu % GROUP * STRIDE + place_of(class)))
     }
 
-    /// The slot of order 9 or 10, and the pageblock to look at first.
+    /// The slot of order 9 or 10, and the pageblocks to look at first.
     #[inline(always)]
-    pub(crate) fn huge_slot(&self, cpu: CpuId, class: Class) -> Option<(&AtomicU64, &AtomicU64)> {
+    pub(crate) fn huge_slot(
+        &self,
+        cpu: CpuId,
+        class: Class,
+    ) -> Option<(&AtomicU64, Candidates<'_>)> {
         let (slots, at) = self.slots_of(cpu, class)?;
-        Some((slots.get(at)?, slots.get(at + HINT)?))
+        let [next, bits] = CANDIDATES.map(|place| slots.get(at + place));
+        Some((slots.get(at)?, Candidates::new(next?, bits?)))
     }
 
     /// Puts a reservation into the slot; what stood there is given up.
@@ -337,7 +344,7 @@ fn place_of(class: Class) -> usize {
 
 #[cfg(loom)]
 fn class_at(owner: OwnerId, at: usize) -> Class {
-    let order = [0, 3, 7, MAX_ORDER, MAX_ORDER][at];
+    let order = [0, 3, 7, MAX_ORDER, MAX_ORDER, MAX_ORDER][at];
     let movable = crate::MigrateType::Movable as u32;
     Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6)
 }

@@ -7,8 +7,8 @@
 //! free, as soon as no one is between freeing and listing it (I-FRAME-4). So a pageblock that is
 //! got and put again and again costs one exchange each time, and its bit stays.
 //!
-//! Where a processor goes on in its area is a hint too ([`FrameTable::get_cached`]): it may find a
-//! pageblock that is just free and not listed yet.
+//! Where a processor goes on in its area for chunks of order 9 and 10 is a hint too
+//! (`candidates.rs`): it may find a pageblock that is just free and not listed yet.
 //!
 //! Each processor takes from an area of its own as long as it has one, so that processors do
 //! not write the same cache lines; how it comes by one and what the watermarks say of it stands
@@ -51,17 +51,6 @@ impl<'a> Way<'a> {
             line,
             from: 0,
             looks: LOOKS,
-        }
-    }
-
-    /// In its own area, when the pageblock to look at next would have been the one with this bit, or
-    /// none: then it has been through, and finds the next at once where others put back what it
-    /// takes, or else hardly any.
-    pub(crate) fn behind(line: &'a CpuLine, bit: Option<u32>) -> Self {
-        Self {
-            line,
-            from: bit.unwrap_or(0),
-            looks: bit.map_or(1, |_| LOOKS),
         }
     }
 }
@@ -284,7 +273,7 @@ impl FrameTable {
     /// Clears bits of an area's word whose pageblocks could not be taken, unless they are freed
     /// meanwhile by someone who sees the bit set.
     #[cold]
-    fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], leftovers: u64) {
+    pub(crate) fn clear_leftovers(&self, area: &Area<'_>, tags: &[AtomicU64], leftovers: u64) {
         let mut left = leftovers;
         while left != 0 {
             area.whole().fetch_and(!left, Ordering::SeqCst);
@@ -412,9 +401,9 @@ fn exchange(word: &AtomicU64, now: Tag, make: impl Fn(u16) -> Tag) -> Result<Tag
 }
 
 /// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
-fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
+pub(crate) fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
     // Mostly asked of an area that is used up; to see only that is much quicker.
-    if !tags.iter().any(is_free) {
+    if !any_free(tags) {
         return 0;
     }
     // Or of one that has come back whole.
@@ -428,15 +417,22 @@ fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
     all & bits
 }
 
+/// Whether any is. Eight at a time, or the loop would take longer than what it does.
+fn any_free(tags: &[AtomicU64]) -> bool {
+    let (eights, rest) = tags.as_chunks::<8>();
+    eights.iter().any(|eight| eight.iter().any(is_free)) || rest.iter().any(is_free)
+}
+
 /// Whether all are. Four at a time, or each load would wait for the one before.
 fn all_free(tags: &[AtomicU64]) -> bool {
+    let (fours, rest) = tags.as_chunks::<4>();
     let mut seen = [0; 4];
-    for four in tags.chunks(4) {
+    for four in fours {
         for (seen, tag) in seen.iter_mut().zip(four) {
             *seen |= tag.load(Ordering::SeqCst);
         }
     }
-    Tag(seen.iter().fold(0, |all, some| all | some)).is_none_and_free()
+    Tag(seen.iter().fold(0, |all, some| all | some)).is_none_and_free() && rest.iter().all(is_free)
 }
 
 /// Whether a pageblock is wholly free and not isolated.
@@ -447,6 +443,15 @@ fn is_free(tag: &AtomicU64) -> bool {
 
 fn whole(word: u64) -> u64 {
     word
+}
+
+/// Those of the bits that a chunk of order 9 or 10 may begin with.
+#[inline]
+pub(crate) fn beginnings(word: u64, order: Order) -> u64 {
+    match order {
+        Order::PAGEBLOCK => whole(word),
+        _ => pairs(word),
+    }
 }
 
 /// Bits with an even number whose next is set too.
