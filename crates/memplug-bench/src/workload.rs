@@ -287,6 +287,7 @@ pub(crate) fn prove<A: PageAllocator, const ORDER: u8>(
 mod tests {
     use super::*;
     use crate::peers::buddy::Buddy;
+    use crate::peers::floor::Floor;
     use crate::peers::ours::{Core, Table};
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -314,6 +315,12 @@ mod tests {
         works(&Table::new(PLAN.frames, 2).expect("a table"), 0);
         works(&Core::new(PLAN.frames, 2).expect("a machine"), Core::START);
         works(&Buddy::new(PLAN.frames), 0);
+        let floor = Floor::<0>::new(PLAN.frames, 2).expect("a bitmap");
+        prove::<_, 0>(&floor, PLAN, 0).expect("order 0");
+        round::<_, 0>(&floor, PLAN).expect("a round");
+        let floor = Floor::<9>::new(PLAN.frames, 2).expect("a bitmap");
+        prove::<_, 9>(&floor, PLAN, 0).expect("order 9");
+        round::<_, 9>(&floor, PLAN).expect("a round");
     }
 
     /// Hands out the frame 1 and no other, or two of them in turn, misaligned for order 3.

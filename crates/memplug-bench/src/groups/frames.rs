@@ -2,11 +2,13 @@
 //!
 //! Orders 0, 3, 9 and 10 in a range of 4 GiB. Ours with zones, owners, watermarks and caches a
 //! processor; by the frame table and through the core. Application allocators take part in the
-//! pair of 4 KiB and of 2 MiB, aligned to their size and not touched.
+//! pair of 4 KiB and of 2 MiB, aligned to their size and not touched. The barest bitmap there can be
+//! takes part in orders 0 and 9, for scale: no goal is set beside it.
 
 use super::Settings;
 use crate::peers::Outsider;
 use crate::peers::buddy::{self, Buddy};
+use crate::peers::floor::{self, Floor};
 use crate::peers::ours::{CORE, Core, TABLE, Table};
 use crate::report::{Goal, Group};
 use crate::rounds::{Contender, take_turns};
@@ -22,6 +24,9 @@ const WORKLOADS: [&str; 7] = [
     "replace",
     "pair",
 ];
+
+/// Orders that the bitmap without anything is made for.
+const HAVE_FLOOR: [u8; 2] = [0, 9];
 
 pub(crate) fn run<O: Outsider>(settings: &Settings, group: &mut Group) -> Result<()> {
     for &threads in &settings.threads {
@@ -68,6 +73,9 @@ fn order<O: Outsider, const ORDER: u8>(
         Contender::ours(CORE, || round::<Core, ORDER>(&core, plan)),
         Contender::peer(buddy::NAME, || round::<Buddy, ORDER>(&buddy, short)),
     ];
+    if HAVE_FLOOR.contains(&ORDER) {
+        contenders.push(floor::<ORDER>(plan)?);
+    }
     if let Some((name, made)) = &outsider {
         match prove::<O, ORDER>(made, plan, 0) {
             Ok(()) => contenders.push(Contender::peer(name, || round::<O, ORDER>(made, plan))),
@@ -79,6 +87,15 @@ fn order<O: Outsider, const ORDER: u8>(
     }
     take_turns(group, threads, settings.rounds, contenders);
     Ok(())
+}
+
+/// The barest bitmap. Ours in so far as it must not fail.
+fn floor<const ORDER: u8>(plan: Plan) -> Result<Contender<'static>> {
+    let made = Floor::<ORDER>::new(plan.frames, plan.threads)?;
+    prove::<Floor<ORDER>, ORDER>(&made, plan, 0).context(floor::NAME)?;
+    Ok(Contender::ours(floor::NAME, move || {
+        round::<Floor<ORDER>, ORDER>(&made, plan)
+    }))
 }
 
 #[cfg(feature = "application-allocators")]
@@ -137,6 +154,13 @@ fn compare<O: Outsider>(group: &mut Group, threads: usize, order: u8) {
             let near = (order == 0).then_some(Goal::RatioAtMost(2.0));
             group.compare(&name, threads, TABLE, "snmalloc", near);
             group.compare(&name, threads, CORE, "snmalloc", near);
+        }
+        if workload != "replace" {
+            group.compare(&name, threads, TABLE, floor::NAME, None);
+            // Beside the peer where the goal may leave no room.
+            if let Some(peer) = O::NAME.filter(|_| order == 9 || workload == "pair") {
+                group.compare(&name, threads, floor::NAME, peer, None);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - `ours`: the frame table and, above it, the core. `buddy`: the buddy allocator of the
 //!   registry behind its spin lock. `application`: allocators of programs, for page-sized
-//!   pieces. `absent`: in the place of a peer that comes from outside.
+//!   pieces. `floor`: the least that can be done. `absent`: in the place of a peer that comes from
+//!   outside.
 //!
 //! A peer from outside the registry (LLFree) implements [`Outsider`] in a crate that the
 //! repository does not hold; this one only says what it has to offer.
@@ -11,6 +12,7 @@ pub(crate) mod absent;
 #[cfg(feature = "application-allocators")]
 pub(crate) mod application;
 pub(crate) mod buddy;
+pub(crate) mod floor;
 pub(crate) mod ours;
 
 use anyhow::Result;
