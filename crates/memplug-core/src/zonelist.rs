@@ -8,7 +8,7 @@
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use memplug_frame::sync::{AtomicU64, Ordering};
+use memplug_frame::sync::{Apart, AtomicU64, Ordering};
 use memplug_frame::{RequestKey, ZoneId};
 use memplug_units::NodeId;
 
@@ -90,26 +90,49 @@ impl ZoneLists {
 /// A word holds up to four zones, 1 + number each in 16 bits, the first one lowest. Lists and
 /// words are not changed in one step; a request served by the old ones is served as if it had
 /// come a moment earlier.
+///
+/// Words of different highest zones lie on different cache lines, and only those that change are
+/// written: where unmovable pages come from does not change with zone Movable.
 pub(crate) struct FirstZones {
-    words: Box<[AtomicU64]>,
+    /// By highest zone, then by node.
+    rows: Box<[Apart<[AtomicU64; ROW]>]>,
+    nodes: u16,
 }
 
 /// Zones of a word.
 const FIRST: usize = 4;
+/// Words that lie together.
+const ROW: usize = 16;
 
 impl FirstZones {
     pub(crate) fn new(nodes: u16) -> Self {
-        let words = (0..usize::from(nodes) * 4).map(|_| AtomicU64::new(0));
+        let rows = usize::from(nodes).div_ceil(ROW) * ZoneKind::ALL.len();
+        let row = |_| Apart::new(core::array::from_fn(|_| AtomicU64::new(0)));
         Self {
-            words: words.collect(),
+            rows: (0..rows).map(row).collect(),
+            nodes,
         }
     }
 
+    #[inline]
+    fn word(&self, node: NodeId, highest: ZoneKind) -> Option<&AtomicU64> {
+        let node = usize::from(node.get());
+        let rows = usize::from(self.nodes).div_ceil(ROW);
+        let row = self.rows.get(highest as usize * rows + node / ROW)?;
+        row.get(node % ROW).filter(|_| node < self.nodes.into())
+    }
+
     pub(crate) fn follow(&self, lists: &ZoneLists) {
-        for (word, list) in self.words.iter().zip(&lists.lists) {
-            let zones = list.iter().take(FIRST).rev();
-            let packed = zones.fold(0, |word, zone| word << 16 | (u64::from(zone.get()) + 1));
-            word.store(packed, Ordering::Relaxed);
+        for node in (0..self.nodes).map(NodeId::new) {
+            for highest in ZoneKind::ALL {
+                let zones = lists.of(node, highest).iter().take(FIRST).rev();
+                let packed = zones.fold(0, |word, zone| word << 16 | (u64::from(zone.get()) + 1));
+                if let Some(word) = self.word(node, highest)
+                    && word.load(Ordering::Relaxed) != packed
+                {
+                    word.store(packed, Ordering::Relaxed);
+                }
+            }
         }
     }
 
@@ -122,10 +145,8 @@ impl FirstZones {
         room: &'r mut [ZoneId; FIRST],
         wanted: impl Fn(usize, ZoneId) -> bool,
     ) -> &'r [ZoneId] {
-        let at = usize::from(node.get()) * 4 + highest as usize;
         let mut word = self
-            .words
-            .get(at)
+            .word(node, highest)
             .map_or(0, |word| word.load(Ordering::Relaxed));
         let mut count = 0;
         while word != 0 {
@@ -259,13 +280,15 @@ mod tests {
 
     #[test]
     fn the_first_zones_are_those_of_the_lists() {
-        let masks: Vec<u8> = (0..6).map(|node| 0b1000 | (node as u8 % 8)).collect();
+        // More than lie on one line.
+        let nodes = ROW as u16 + 3;
+        let masks: Vec<u8> = (0..nodes).map(|node| 0b1000 | (node as u8 % 8)).collect();
         let here = Site {
             memory: true,
             cpu: false,
         };
-        let lists = ZoneLists::new(masks, &[here; 6]);
-        let first = FirstZones::new(6);
+        let lists = ZoneLists::new(masks, &[here; ROW + 3]);
+        let first = FirstZones::new(nodes);
         let room = || [ZoneId::new(0); FIRST];
         assert!(
             first
@@ -273,7 +296,7 @@ mod tests {
                 .is_empty()
         );
         first.follow(&lists);
-        for node in (0..7).map(NodeId::new) {
+        for node in (0..=nodes).map(NodeId::new) {
             for highest in ZoneKind::ALL {
                 let list = lists.of(node, highest);
                 let mut room = room();

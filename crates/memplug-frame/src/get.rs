@@ -12,7 +12,7 @@
 //! I-FRAME-1 is kept here by [`FrameTable::confirm`]: claim first, then look at the tag.
 
 use crate::rows::{self, ROW_ORDER};
-use crate::slot::Slot;
+use crate::slot::{Slot, place_of};
 use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Pageblock, join, split};
 use crate::tag::{Class, Kind, Tag};
@@ -213,7 +213,10 @@ impl FrameTable {
             && let Some(&zone) = request.zones.first()
         {
             let slot = Slot::of_zone(request.key, zone);
-            if word.load(Ordering::Relaxed) != slot.0 {
+            if word.load(Ordering::Relaxed) != slot.0
+                && let Some(map) = self.zone(zone).and_then(|frames| frames.map())
+            {
+                map.note_place(place_of(request.class));
                 word.store(slot.0, Ordering::SeqCst);
             }
         }
@@ -327,7 +330,7 @@ impl FrameTable {
             // share a processor number always gets on.
             let got = self.claim_under(slot.pageblock(), slot.tag(class, cpu), 0);
             if let Some(pfn) = got {
-                self.install(cpu, class, slot.at_row(split(pfn).1 / 64));
+                self.install(map, cpu, class, slot.at_row(split(pfn).1 / 64));
                 self.drain_if_careful(zone, cpu, class);
                 return got;
             }

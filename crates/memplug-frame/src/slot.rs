@@ -20,10 +20,11 @@
 //! those of its area that were free when it was looked through (`candidates.rs`).
 
 use crate::candidates::Candidates;
-use crate::sync::{AtomicU64, Ordering, zeroed_array};
+use crate::sync::{Apart, AtomicU64, Ordering, try_boxed};
 use crate::table::Pageblock;
 use crate::tag::{Class, Kind, MigrateType, Tag};
-use crate::{FrameTable, MAX_OWNERS, OwnerError, ZoneId};
+use crate::zone::ZoneMap;
+use crate::{FrameTable, MAX_OWNERS, OwnerError, RESERVED, ZoneId};
 #[cfg(loom)]
 use memplug_units::MAX_ORDER;
 use memplug_units::{CpuId, Order, OwnerId};
@@ -58,7 +59,12 @@ const STRIDE: usize = 6;
 /// Processors whose slots lie together: one pointer leads to a slot.
 const GROUP: usize = if cfg!(loom) { 2 } else { 8 };
 
-pub(crate) type OwnerSlots = [AtomicU64; STRIDE * GROUP];
+/// Of some processors; on lines of their own, whatever else lies on the heap.
+pub(crate) type OwnerSlots = [Apart<[AtomicU64; STRIDE * GROUP]>; 1];
+
+fn no_slots() -> Apart<[AtomicU64; STRIDE * GROUP]> {
+    Apart::new(core::array::from_fn(|_| AtomicU64::new(0)))
+}
 
 /// Binary logarithm of the number of cells that an owner has for its slots.
 pub(crate) fn cells_shift(cpus: u16) -> u32 {
@@ -139,7 +145,7 @@ impl FrameTable {
         let cells = usize::from(self.cpus).div_ceil(GROUP);
         for cell in &self.owners[(number as usize) << self.cells_shift..][..cells] {
             // The number is this thread's alone, so nobody else fills the cell.
-            if cell.get_or_try_init(zeroed_array).is_err() {
+            if cell.get_or_try_init(|| try_boxed(no_slots)).is_err() {
                 // The number is given back, unless somebody took the next one meanwhile.
                 let _ = self.owner_count.compare_exchange(
                     number + 1,
@@ -182,10 +188,10 @@ impl FrameTable {
 
     /// The slots of the owner and some processors, and where among them the slot lies.
     #[inline(always)]
-    fn slots_of(&self, cpu: CpuId, class: Class) -> Option<(&OwnerSlots, usize)> {
+    fn slots_of(&self, cpu: CpuId, class: Class) -> Option<(&[AtomicU64; STRIDE * GROUP], usize)> {
         let (owner, cpu) = (usize::from(class.owner().get()), usize::from(cpu.get()));
         let cell = (owner << self.cells_shift) + cpu / GROUP;
-        let slots = self.owners.get(cell)?.get()?;
+        let [slots] = self.owners.get(cell)?.get()?;
         Some((slots, cpu % GROUP * STRIDE + place_of(class)))
     }
 
@@ -201,11 +207,12 @@ impl FrameTable {
         Some((slots.get(at)?, Candidates::new(next?, bits?)))
     }
 
-    /// Puts a reservation into the slot; what stood there is given up.
-    pub(crate) fn install(&self, cpu: CpuId, class: Class, slot: Slot) {
+    /// Puts a reservation in the zone into the slot; what stood there is given up.
+    pub(crate) fn install(&self, map: &ZoneMap, cpu: CpuId, class: Class, slot: Slot) {
         let Some(word) = self.slot(cpu, class) else {
             return;
         };
+        map.note_place(place_of(class));
         // Swap, so that a reservation made meanwhile by a thread that shares the processor
         // number is given up and not forgotten.
         // SeqCst: first half of the handshake with `gate`.
@@ -246,11 +253,11 @@ impl FrameTable {
         }
     }
 
-    /// Empties every slot of a class that is `concerned` for which `of` says so, told the zone it
+    /// Empties every slot at a place that is `concerned` for which `of` says so, told the zone it
     /// leads to. Other slots are not even read: that would take their lines from their processors.
     fn drain_where(
         &self,
-        concerned: impl Fn(Class) -> bool,
+        concerned: impl Fn(usize) -> bool,
         of: impl Fn(RequestKey, Option<ZoneId>) -> bool,
     ) {
         let owners = self
@@ -260,11 +267,12 @@ impl FrameTable {
         let cells = (owners as usize) << self.cells_shift;
         for (cell, slots) in self.owners[..cells].iter().enumerate() {
             let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
-            for (at, word) in slots.get().into_iter().flatten().enumerate() {
-                let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
-                if !concerned(class) {
+            let words = slots.get().into_iter().flatten().flat_map(|slots| &**slots);
+            for (at, word) in words.enumerate() {
+                if !concerned(at % STRIDE) {
                     continue;
                 }
+                let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
                 let seen = Slot(word.load(Ordering::SeqCst));
                 if !seen.is_filled() {
                     continue;
@@ -295,7 +303,13 @@ impl FrameTable {
 
     /// Gives up all reservations in a zone: see [`FrameTable::drain`].
     pub fn drain_zone(&self, zone: ZoneId) {
-        self.drain_where(|_| true, |_, of| of == Some(zone));
+        let places = self.zone(zone).and_then(|frames| frames.map());
+        // Before the slots: who fills one afterwards at a place that is not noted yet comes as
+        // late as if the slot had been read.
+        let places = places.map_or(0, ZoneMap::places);
+        if places != 0 {
+            self.drain_where(|place| places >> place & 1 != 0, |_, of| of == Some(zone));
+        }
     }
 
     /// Gives up the reservations of migrate types that are `concerned` for which `stale` says so,
@@ -307,7 +321,7 @@ impl FrameTable {
         stale: impl Fn(RequestKey, ZoneId) -> bool,
     ) {
         self.drain_where(
-            |class| concerned(class.migrate_type()),
+            |place| concerned(class_at(RESERVED, place).migrate_type()),
             |key, zone| zone.is_none_or(|zone| stale(key, zone)),
         );
     }
@@ -322,7 +336,7 @@ impl FrameTable {
 /// Where among its processor's slots the one of a class lies.
 #[cfg(not(loom))]
 #[inline(always)]
-fn place_of(class: Class) -> usize {
+pub(crate) fn place_of(class: Class) -> usize {
     class.bits() as usize % STRIDE
 }
 
@@ -333,7 +347,7 @@ fn class_at(owner: OwnerId, at: usize) -> Class {
 }
 
 #[cfg(loom)]
-fn place_of(class: Class) -> usize {
+pub(crate) fn place_of(class: Class) -> usize {
     match class.order().get() {
         0 => 0,
         3 => 1,

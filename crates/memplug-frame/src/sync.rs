@@ -11,6 +11,7 @@
 //! public for the crates above, which have the same needs and must meet the same models.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 #[cfg(loom)]
 pub use self::model::{AtomicU64, set_strong};
@@ -96,6 +97,17 @@ pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTa
 #[cfg(loom)]
 pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTableMemory> {
     Ok(Box::new(core::array::from_fn(|_| AtomicU64::new(0))))
+}
+
+/// A value on the heap, or word that it could not be had. An array of one, since that is what safe
+/// code can make.
+pub(crate) fn try_boxed<T>(make: impl FnOnce() -> T) -> Result<Box<[T; 1]>, NoTableMemory> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| NoTableMemory)?;
+    one.push(make());
+    one.into_boxed_slice()
+        .try_into()
+        .map_err(|_: Box<[T]>| NoTableMemory)
 }
 
 /// Orders an earlier read-modify-write before a later load, on both sides of a handshake.

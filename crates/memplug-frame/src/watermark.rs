@@ -9,6 +9,10 @@
 //! nothing to use, also for an epoch. A new epoch begins too whenever free pages become fewer
 //! other than by being handed out.
 //!
+//! A look keeps to the marks that are *heeded*: as high as the marks are, or as they were a while
+//! ago. As long as marks fall and rise below that, what is allowed needs no look, and nothing is
+//! written that processors read. Where nothing is to spare above them, those there are count.
+//!
 //! Near the high watermark the zone turns *careful*: reservations are taken away and pages are
 //! handed out one by one. They are added up in `taken`; a count of the free pages, from the
 //! bits, says up to what sum (`allowed`) no watermark is passed, and is repeated when that is
@@ -47,20 +51,40 @@ impl FrameTable {
         let Some(frames) = self.zone(zone) else {
             return;
         };
-        frames.min.store(marks.min.get(), Ordering::Relaxed);
-        frames.low.store(marks.low.get(), Ordering::Relaxed);
-        frames.high.store(marks.high.get(), Ordering::Relaxed);
+        frames.marks.min.store(marks.min.get(), Ordering::Relaxed);
+        frames.marks.low.store(marks.low.get(), Ordering::Relaxed);
+        frames.marks.high.store(marks.high.get(), Ordering::Relaxed);
         let highest = marks.min.max(marks.low).max(marks.high).get();
         // SeqCst, and before the look at the level: see `gate_by_look`.
-        let before = frames.highest.swap(highest, Ordering::SeqCst);
-        // The next request finds out anew whether the zone is short.
-        let careful = frames.careful.swap(0, Ordering::SeqCst) != 0;
-        if careful || before == 0 || highest > before && !self.can_still_spare(frames) {
+        let before = frames.marks.highest.swap(highest, Ordering::SeqCst);
+        handshake();
+        // The next request finds out anew whether the zone is short. Looked at first: it seldom is,
+        // and who takes a pageblock looks at the same line, as at what is heeded.
+        let careful = frames.careful.load(Ordering::SeqCst) != 0
+            && frames.careful.swap(0, Ordering::SeqCst) != 0;
+        let heeded = self.heed(frames, highest);
+        if careful || before == 0 || !heeded {
             frames.fewer_free();
         }
         if marks == Watermarks::default() {
             frames.pressed.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Sees to it that marks up to `highest` are heeded by what is allowed from now on; whether
+    /// what is allowed already does, too.
+    fn heed(&self, frames: &ZoneFrames, highest: u64) -> bool {
+        let heeded = frames.heeded.load(Ordering::SeqCst);
+        if highest <= heeded {
+            // Not for each mark that falls: it may rise again with the next block.
+            if highest <= heeded / 2 {
+                frames.heeded.store(highest, Ordering::SeqCst);
+            }
+            return true;
+        }
+        frames.heeded.store(highest, Ordering::SeqCst);
+        handshake();
+        self.can_still_spare(frames)
     }
 
     /// Whether all that may have been allowed at the last look is still to spare.
@@ -73,18 +97,25 @@ impl FrameTable {
         self.whole_pageblocks(map, needed) >= needed
     }
 
-    /// Pageblocks that no allowance is given for: the watermarks, and one more for each processor.
+    /// Pageblocks that no allowance is given for.
     fn pageblocks_to_keep(&self, frames: &ZoneFrames) -> u64 {
-        frames.highest.load(Ordering::SeqCst) / PAGEBLOCK_PAGES + 1 + u64::from(self.cpus())
+        // Both: marks that rise are not heeded yet for a moment.
+        let highest = frames.marks.highest.load(Ordering::SeqCst);
+        self.pageblocks_above(highest.max(frames.heeded.load(Ordering::SeqCst)))
+    }
+
+    /// The watermarks in pageblocks, and one more for each processor.
+    fn pageblocks_above(&self, highest: u64) -> u64 {
+        highest / PAGEBLOCK_PAGES + 1 + u64::from(self.cpus())
     }
 
     /// The watermarks of a zone.
     pub fn watermarks(&self, zone: ZoneId) -> Watermarks {
         self.zone(zone)
             .map_or(Watermarks::default(), |zone| Watermarks {
-                min: PageCount::new(zone.min.load(Ordering::Relaxed)),
-                low: PageCount::new(zone.low.load(Ordering::Relaxed)),
-                high: PageCount::new(zone.high.load(Ordering::Relaxed)),
+                min: PageCount::new(zone.marks.min.load(Ordering::Relaxed)),
+                low: PageCount::new(zone.marks.low.load(Ordering::Relaxed)),
+                high: PageCount::new(zone.marks.high.load(Ordering::Relaxed)),
             })
     }
 
@@ -100,9 +131,9 @@ impl FrameTable {
         let free = self.zone_counts(zone).free_and_cached();
         if let Some(frames) = self.zone(zone) {
             let pages = free.get();
-            if pages < frames.low.load(Ordering::Relaxed) {
+            if pages < frames.marks.low.load(Ordering::Relaxed) {
                 frames.pressed.store(1, Ordering::Relaxed);
-            } else if pages >= frames.high.load(Ordering::Relaxed) {
+            } else if pages >= frames.marks.high.load(Ordering::Relaxed) {
                 frames.pressed.store(0, Ordering::Relaxed);
             }
         }
@@ -124,8 +155,8 @@ impl FrameTable {
             let Some((frames, map)) = self.zone(zone).and_then(|f| Some((f, f.map()?))) else {
                 continue;
             };
-            let highest = frames.highest.load(Ordering::Relaxed);
-            let keep = self.pageblocks_to_keep(frames);
+            let highest = frames.marks.highest.load(Ordering::Relaxed);
+            let keep = self.pageblocks_above(highest);
             if highest != 0 && self.whole_pageblocks(map, keep) < keep {
                 self.drain_zone(zone);
             }
@@ -139,7 +170,7 @@ impl FrameTable {
         };
         // Before the look: what comes of it is void if a new epoch begins meanwhile.
         let epoch = frames.epoch.load(Ordering::SeqCst);
-        if frames.highest.load(Ordering::SeqCst) == 0 {
+        if frames.heeded.load(Ordering::SeqCst) == 0 {
             // Free of charge, until there are watermarks.
             return Gate::Area(epoch);
         }
@@ -150,7 +181,28 @@ impl FrameTable {
         map.line(cpu)
             .pay(pageblocks, self.area_price(request), epoch)
             .or_else(|| self.gate_by_look(cpu, request, frames, map))
+            .or_else(|| {
+                let fallen = Self::heed_less(frames);
+                fallen.then(|| self.gate_by_look(cpu, request, frames, map))?
+            })
             .unwrap_or_else(|| self.gate_one_by_one(request, zone, frames))
+    }
+
+    /// Nothing is to spare while higher marks than there are now are heeded: whether there were.
+    #[cold]
+    fn heed_less(frames: &ZoneFrames) -> bool {
+        let heeded = frames.heeded.load(Ordering::SeqCst);
+        let highest = frames.marks.highest.load(Ordering::SeqCst);
+        if highest < heeded {
+            // If somebody else changed it, the next look says what is to spare now.
+            let _ = frames.heeded.compare_exchange(
+                heeded,
+                highest,
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            );
+        }
+        highest < heeded
     }
 
     /// Whole areas, if it comes to one: what is left of an allowance when no area can be paid for
@@ -192,6 +244,7 @@ impl FrameTable {
         if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
             epoch = frames.new_epoch();
         }
+        handshake();
         // Whoever raises the watermarks looks at the level afterwards, and this looks at the
         // watermarks after setting the level: one of the two sees the other.
         if self.pageblocks_to_keep(frames) > keep {
@@ -277,6 +330,10 @@ impl FrameTable {
             return Gate::Closed;
         };
         let taken = frames.taken.load(Ordering::SeqCst);
+        // After the zone turned careful, and before the marks are read: who changes them and found
+        // the zone easy has changed them by now.
+        handshake();
+        let _ = frames.marks.highest.load(Ordering::SeqCst);
         let free = self.recount(zone).get();
         let Watermarks { min, low, .. } = self.watermarks(zone);
         let Some(above_min) = free.checked_sub(min.get().saturating_add(pages)) else {
@@ -316,7 +373,7 @@ impl ZoneFrames {
     /// Free pages have become fewer, other than by being handed out: what was allowed on an
     /// earlier look is allowed no more.
     pub(crate) fn fewer_free(&self) {
-        if self.highest.load(Ordering::Relaxed) != 0 {
+        if self.marks.highest.load(Ordering::Relaxed) != 0 {
             self.new_epoch();
         }
     }

@@ -13,7 +13,7 @@
 
 use crate::TableError;
 use crate::area_set::AreaSet;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Apart, AtomicU64, Ordering};
 use alloc::boxed::Box;
 use memplug_units::{CpuId, PageCount};
 use once_cell::race::OnceBox;
@@ -83,6 +83,8 @@ pub(crate) struct ZoneMap {
     /// Of all others.
     more_lines: Box<[CpuLine]>,
     cpus: u16,
+    /// Places of slots that may lead here, as bits: processors had reservations of such classes.
+    places: AtomicU64,
     pub(crate) present: AreaSet,
     pub(crate) whole: AreaSet,
     pub(crate) partial: AreaSet,
@@ -198,6 +200,22 @@ impl ZoneMap {
         }
     }
 
+    /// Places (bits) of slots that may lead here.
+    pub(crate) fn places(&self) -> u64 {
+        self.places.load(Ordering::SeqCst)
+    }
+
+    /// To be called before a slot at this place leads here. Written once for each place, since
+    /// whoever renews a reservation looks.
+    #[inline]
+    pub(crate) fn note_place(&self, place: usize) {
+        let bit = 1 << place;
+        if self.places.load(Ordering::Relaxed) & bit == 0 {
+            // SeqCst: see `drain_zone`.
+            self.places.fetch_or(bit, Ordering::SeqCst);
+        }
+    }
+
     fn lines(&self) -> impl Iterator<Item = &CpuLine> {
         let first = self.lines.iter().take(usize::from(self.cpus));
         first.chain(&self.more_lines)
@@ -222,11 +240,12 @@ impl ZoneMap {
 #[repr(align(128))]
 pub(crate) struct ZoneFrames {
     map: OnceBox<ZoneMap>,
-    pub(crate) min: AtomicU64,
-    pub(crate) low: AtomicU64,
-    pub(crate) high: AtomicU64,
-    /// The highest of the three, 0 if they are off.
-    pub(crate) highest: AtomicU64,
+    /// Apart from what processors look at when they take a pageblock: a block that comes or goes
+    /// anywhere moves the watermarks of all zones.
+    pub(crate) marks: Apart<Marks>,
+    /// The highest mark that what is allowed in this epoch leaves alone, 0 if they are off: at
+    /// least as high as the marks are, as soon as nobody is changing them.
+    pub(crate) heeded: AtomicU64,
     /// Pages handed out one by one, ever.
     pub(crate) taken: AtomicU64,
     /// What `taken` may come to before the free pages must be counted again.
@@ -241,14 +260,26 @@ pub(crate) struct ZoneFrames {
     pub(crate) pressed: AtomicU64,
 }
 
+/// Watermarks in pages.
+pub(crate) struct Marks {
+    pub(crate) min: AtomicU64,
+    pub(crate) low: AtomicU64,
+    pub(crate) high: AtomicU64,
+    /// The highest of the three, 0 if they are off.
+    pub(crate) highest: AtomicU64,
+}
+
 impl ZoneFrames {
     pub(crate) fn new() -> Self {
         Self {
             map: OnceBox::new(),
-            min: AtomicU64::new(0),
-            low: AtomicU64::new(0),
-            high: AtomicU64::new(0),
-            highest: AtomicU64::new(0),
+            marks: Apart::new(Marks {
+                min: AtomicU64::new(0),
+                low: AtomicU64::new(0),
+                high: AtomicU64::new(0),
+                highest: AtomicU64::new(0),
+            }),
+            heeded: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             allowed: AtomicU64::new(0),
             epoch: AtomicU64::new(1),
@@ -270,6 +301,7 @@ impl ZoneFrames {
                 lines: core::array::from_fn(|_| CpuLine::new()),
                 more_lines: more.collect(),
                 cpus,
+                places: AtomicU64::new(0),
                 present: AreaSet::new(areas)?,
                 whole: AreaSet::new(areas)?,
                 partial: AreaSet::new(areas)?,

@@ -226,8 +226,56 @@ fn raised_marks_bind_at_once() {
     }
 }
 
+/// Marks that fall and rise again, as a block elsewhere comes and goes: what was allowed while they
+/// were low binds as little as if they had risen for the first time; and low marks take no page
+/// away that high ones did.
+#[test]
+fn marks_that_fell_and_rose_again_bind_at_once() {
+    for low in [100, 4000, 8000, 12_000] {
+        // The second pageblock would already be too much.
+        let high = 8 * BLOCK_PAGES - 700;
+        for order in [order(0), order(9)] {
+            let table = machine(8, 2);
+            let set = |min| table.set_watermarks(LOW_ZONE, marks(min, min + 10, min + 20));
+            let get = || get(&table, order, &[LOW_ZONE], Reserves::Keep);
+            set(high);
+            set(low);
+            get().expect("above low");
+            let chunk = order.pages().get();
+            for min in [high, low] {
+                set(min);
+                while get().is_ok() {}
+                let free = free(&table, LOW_ZONE);
+                assert!((min..min + chunk).contains(&free), "{free} of {min}");
+            }
+        }
+    }
+}
+
+/// Marks that fell are not heeded any longer than what is to spare above them allows.
+#[test]
+fn a_zone_that_was_short_under_higher_marks_is_easy_under_lower_ones() {
+    let table = machine(8, 2);
+    let zones = [LOW_ZONE];
+    let cached = |table: &FrameTable| {
+        table.get_cached(CpuId::new(0), class(Order::ZERO), RequestKey::new(1))
+    };
+    let set = |high| table.set_watermarks(LOW_ZONE, marks(10, 20, high));
+    set(15_000);
+    get(&table, Order::ZERO, &zones, Reserves::Keep).expect("above min");
+    assert_eq!(cached(&table), None, "between min and high");
+    set(8_000);
+    get(&table, Order::ZERO, &zones, Reserves::Keep).expect("above high");
+    assert!(cached(&table).is_some(), "reserved by the request before");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
+    /// A new min, and so much between the marks.
+    Marks {
+        min: u64,
+        gap: u64,
+    },
     Get {
         order: u8,
         reserves: bool,
@@ -242,6 +290,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let times = prop_oneof![1usize..5, 1usize..400];
     prop_oneof![
+        1 => (0u64..2500, 0u64..800).prop_map(|(min, gap)| Step::Marks { min, gap }),
         3 => (prop_oneof![Just(0u8), 0u8..=10], prop::bool::weighted(0.2), times.clone())
             .prop_map(|(order, reserves, times)| Step::Get { order, reserves, times }),
         2 => (any::<usize>(), times).prop_map(|(pick, times)| Step::Put { pick, times }),
@@ -262,9 +311,14 @@ proptest! {
     ) {
         let table = machine(2, 2);
         table.set_watermarks(LOW_ZONE, marks(min, min + low, min + low + high));
+        let mut min = min;
         let mut held = Vec::new();
         for step in steps {
             match step {
+                Step::Marks { min: new, gap } => {
+                    table.set_watermarks(LOW_ZONE, marks(new, new + gap, new + 2 * gap));
+                    min = new;
+                }
                 Step::Get { order: number, reserves, times } => {
                     let order = order(number);
                     let pages = order.pages().get();

@@ -257,3 +257,32 @@ fn no_reservation_outlives_the_turn_to_careful() {
         check_whole(&table, FIRST, 4);
     });
 }
+
+/// What is allowed while marks are low is not allowed any more when they have risen again.
+#[test]
+fn marks_fall_and_rise_beside_a_request() {
+    explore("get | marks fall, rise", 3, || {
+        let table = machine(6, 1, 1);
+        let (low, high) = (PageCount::new(1), PageCount::new(6 * PAGEBLOCK - 300));
+        let marks = |min| Watermarks {
+            min,
+            low: min,
+            high: min,
+        };
+        table.set_watermarks(FIRST, marks(high));
+        let changer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                table.set_watermarks(FIRST, marks(low));
+                table.set_watermarks(FIRST, marks(high));
+            })
+        };
+        let page = get(&table, 0, ANN, PAGE);
+        changer.join().expect("the marks");
+        assert!(page.is_some(), "one page is above every mark");
+        assert_eq!(get(&table, 0, BEN, Order::PAGEBLOCK), None);
+        put_all(&table, &[(page, ANN, PAGE)]);
+        table.set_watermarks(FIRST, Watermarks::default());
+        check_whole(&table, FIRST, 6);
+    });
+}
