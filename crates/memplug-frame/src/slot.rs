@@ -25,9 +25,7 @@ use crate::table::Pageblock;
 use crate::tag::{Class, Kind, MigrateType, Tag};
 use crate::zone::ZoneMap;
 use crate::{FrameTable, MAX_OWNERS, OwnerError, RESERVED, ZoneId};
-#[cfg(loom)]
-use memplug_units::MAX_ORDER;
-use memplug_units::{CpuId, Order, OwnerId};
+use memplug_units::{CpuId, MAX_ORDER, Order, OwnerId};
 
 /// What decides the zones of a request, packed by the layer above. Two requests with equal keys
 /// may be served from the same reservation.
@@ -269,7 +267,7 @@ impl FrameTable {
             let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
             let words = slots.get().into_iter().flatten().flat_map(|slots| &**slots);
             for (at, word) in words.enumerate() {
-                if !concerned(at % STRIDE) {
+                if !is_slot(at % STRIDE) || !concerned(at % STRIDE) {
                     continue;
                 }
                 let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
@@ -340,6 +338,12 @@ pub(crate) fn place_of(class: Class) -> usize {
     class.bits() as usize % STRIDE
 }
 
+/// Whether a slot lies at this place, and not candidates or nothing.
+#[cfg(not(loom))]
+fn is_slot(place: usize) -> bool {
+    place % 16 <= usize::from(MAX_ORDER)
+}
+
 /// The reverse, for an owner.
 #[cfg(not(loom))]
 fn class_at(owner: OwnerId, at: usize) -> Class {
@@ -357,8 +361,41 @@ pub(crate) fn place_of(class: Class) -> usize {
 }
 
 #[cfg(loom)]
+fn is_slot(place: usize) -> bool {
+    place <= 3
+}
+
+#[cfg(loom)]
 fn class_at(owner: OwnerId, at: usize) -> Class {
     let order = [0, 3, 7, MAX_ORDER, MAX_ORDER, MAX_ORDER][at];
     let movable = crate::MigrateType::Movable as u32;
     Class::from_bits(u32::from(order) | movable << 4 | u32::from(owner.get()) << 6)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_a_slot_and_candidates_lie_where_none_is() {
+        let owner = OwnerId::new(7);
+        let mut taken = [false; STRIDE];
+        for migrate_type in MigrateType::ALL {
+            for number in 0..=MAX_ORDER {
+                let order = Order::new(number).expect("at most 10");
+                let class = Class::new(owner, migrate_type, order);
+                let place = place_of(class);
+                assert!(is_slot(place) && class_at(owner, place) == class);
+                let beside = CANDIDATES.map(|beside| place + beside);
+                let beside = beside.into_iter().filter(|_| order >= Order::PAGEBLOCK);
+                for place in beside.clone() {
+                    assert!(!is_slot(place), "a mask is no reservation");
+                }
+                for place in beside.chain([place]) {
+                    assert!(!core::mem::replace(&mut taken[place], true), "{place}");
+                }
+            }
+        }
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 4 * (11 + 4));
+    }
 }

@@ -192,7 +192,8 @@ impl FrameTable {
     #[cold]
     fn heed_less(frames: &ZoneFrames) -> bool {
         let heeded = frames.heeded.load(Ordering::SeqCst);
-        let highest = frames.marks.highest.load(Ordering::SeqCst);
+        // Not to nothing: that marks are off, only who turns them off may say.
+        let highest = frames.marks.highest.load(Ordering::SeqCst).max(1);
         if highest < heeded {
             // If somebody else changed it, the next look says what is to spare now.
             let _ = frames.heeded.compare_exchange(
