@@ -8,7 +8,7 @@ use crate::blockers::Blockers;
 use alloc::string::String;
 use core::fmt;
 use memplug_frame::TableError;
-use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId};
+use memplug_units::{BlockId, Bytes, DeviceId, GroupId, NodeId, PageCount};
 
 /// A Linux error number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,6 +194,25 @@ pub enum AddError {
     },
 }
 
+/// Why a dynamic group was not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// The unit is not a power of two, or less than a block; zero is neither.
+    #[error(
+        "a unit of {unit} is no power of two, or less than a block of {block}; use a power of two \
+         from there on"
+    )]
+    Unit {
+        /// The unit asked for.
+        unit: PageCount,
+        /// Pages of a block.
+        block: PageCount,
+    },
+    /// The node is not possible.
+    #[error("{0} is not possible on this machine; use a node below its node count")]
+    UnknownNode(NodeId),
+}
+
 /// Why a block did not come online. It is offline as before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnlineError {
@@ -332,6 +351,15 @@ impl AddError {
             Self::NoPlace(_) => Errno::ENOSPC,
             Self::NoMemory { .. } => Errno::ENOMEM,
             Self::Platform { source, .. } => source.errno,
+        }
+    }
+}
+
+impl GroupError {
+    /// What Linux would answer.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Unit { .. } | Self::UnknownNode(_) => Errno::EINVAL,
         }
     }
 }

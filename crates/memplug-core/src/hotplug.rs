@@ -11,7 +11,7 @@ use crate::blockers::Blockers;
 use crate::blocks::Blocks;
 use crate::boot;
 use crate::config::MachineConfig;
-use crate::error::{AddError, MachineError, OfflineError, OnlineError, RemoveError};
+use crate::error::{AddError, GroupError, MachineError, OfflineError, OnlineError, RemoveError};
 use crate::group::{Device, Group, GroupKind};
 use crate::machine::Hotplug;
 use crate::migrate::{OfflineOptions, TargetPolicy};
@@ -343,8 +343,22 @@ impl Hotplug {
     }
 
     /// Creates a group that grows and shrinks in units (virtio-mem).
-    pub fn create_dynamic_group(&self, node: NodeId, unit: PageCount) -> GroupId {
-        self.new_group(node, GroupKind::Dynamic { unit })
+    ///
+    /// # Errors
+    /// [`GroupError`], in Linux's order: the unit, then the node. No number is used up then.
+    pub fn create_dynamic_group(
+        &self,
+        node: NodeId,
+        unit: PageCount,
+    ) -> Result<GroupId, GroupError> {
+        let block = self.geometry().pages_per_block();
+        if !unit.get().is_power_of_two() || unit < block {
+            return Err(GroupError::Unit { unit, block });
+        }
+        if node.get() >= self.nodes() {
+            return Err(GroupError::UnknownNode(node));
+        }
+        Ok(self.new_group(node, GroupKind::Dynamic { unit }))
     }
 
     // Settings.

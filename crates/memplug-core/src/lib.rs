@@ -85,7 +85,8 @@ pub use block::{Block, BlockEvent, BlockState};
 pub use blockers::{Blocker, Blockers, Reason};
 pub use config::{BootMemory, MachineConfig, MemoryMap, WatermarkPolicy};
 pub use error::{
-    AddError, Errno, MachineError, OfflineError, OnlineError, PlatformError, Refusal, RemoveError,
+    AddError, Errno, GroupError, MachineError, OfflineError, OnlineError, PlatformError, Refusal,
+    RemoveError,
 };
 pub use frames::{Frames, Isolation, IsolationError};
 pub use group::{Device, Group, GroupKind};

@@ -186,7 +186,8 @@ fn the_order_of_checks() {
     // A group of another node is no group of this one.
     let other = lab
         .machine
-        .create_dynamic_group(node(0), PageCount::new(524_288));
+        .create_dynamic_group(node(0), PageCount::new(524_288))
+        .expect("a unit of one block");
     let foreign = add(66 * GIB, 2 * GIB, Existing(other), 1);
     assert_eq!(foreign, AddError::UnknownGroup(other));
     assert_eq!(lab.bench.take_memory(), [""; 0]);

@@ -32,7 +32,9 @@ fn set_ratio(lab: &Lab, ratio: u32, numa_aware: bool) {
 /// A group on node 1 whose unit is so many blocks.
 fn group(lab: &Lab, unit_blocks: u64) -> GroupId {
     let unit = PageCount::new(unit_blocks * BLOCK_PAGES);
-    lab.machine.create_dynamic_group(node(1), unit)
+    lab.machine
+        .create_dynamic_group(node(1), unit)
+        .expect("whole blocks on a node there can be")
 }
 
 /// Adds blocks to a group, or as a DIMM of their own.

@@ -291,13 +291,22 @@ impl World {
 
     fn group(&self) {
         let nodes = u64::from(self.shape.config.nodes);
-        let (node, blocks) = self.roll(|rng| (rng.below(nodes), rng.pick(&[1, 2, 4])));
+        let (node, blocks, less) = self.roll(|rng| {
+            let node = rng.below(nodes) + rng.weighted(&[(20, 0), (1, 1)]);
+            let blocks = rng.weighted(&[(9, 1), (9, 2), (9, 4), (1, 0), (1, 3)]);
+            (node, blocks, rng.weighted(&[(30, 0), (1, 1)]))
+        });
         let node = NodeId::new(node as u16);
-        let unit = PageCount::new(blocks * self.shape.config.geometry.pages_per_block().get());
-        let id = self.machine().create_dynamic_group(node, unit);
-        let expected = self.with_model(|model| model.did_create_dynamic_group(node, unit));
-        self.expect(id == expected, "model", || {
-            format!("the group is {id}, and should be {expected}")
+        let pages = blocks * self.shape.config.geometry.pages_per_block().get();
+        let unit = PageCount::new(pages.saturating_sub(less));
+        let done = self.machine().create_dynamic_group(node, unit);
+        let done = done.map_err(|error| error.errno());
+        let expected = self.with_model(|model| {
+            let may = model.may_create_dynamic_group(node, unit);
+            may.map(|()| model.did_create_dynamic_group(node, unit))
+        });
+        self.expect(done == expected, "model", || {
+            format!("the group is {done:?}, and should be {expected:?}")
         });
     }
 

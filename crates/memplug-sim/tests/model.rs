@@ -95,7 +95,7 @@ fn add() -> impl Strategy<Value = Op> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let unit = prop::sample::select(vec![0, 1, 2, 4, 16, u64::MAX]);
+    let unit = prop::sample::select(vec![0, 1, 2, 3, 4, 16, 1 << 40, u64::MAX]);
     prop_oneof![
         4 => add(),
         9 => (0u64..18, word()).prop_map(|(block, word)| Op::Online(block, word)),
@@ -296,11 +296,13 @@ impl Both {
                 self.model.did_set_auto_online(*word);
             }
             Op::Group(node, unit) => {
-                let node = NodeId::new(node % self.machine.nodes());
+                let node = NodeId::new(*node);
                 let block = self.machine.geometry().pages_per_block().get();
                 let unit = PageCount::new(unit.saturating_mul(block).max(1));
-                let group = self.machine.create_dynamic_group(node, unit);
-                prop_assert_eq!(group, self.model.did_create_dynamic_group(node, unit));
+                let done = self.machine.create_dynamic_group(node, unit);
+                let may = self.model.may_create_dynamic_group(node, unit);
+                let expected = may.map(|()| self.model.did_create_dynamic_group(node, unit));
+                prop_assert_eq!(done.map_err(|error| error.errno()), expected);
             }
         }
         Ok(())

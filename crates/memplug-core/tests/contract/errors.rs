@@ -5,11 +5,11 @@
 use crate::harness::bench::{Bench, Fault};
 use crate::harness::{Lab, block, block_size, for_ever, like_linux, node, pfns};
 use crate::witness::two_blocks;
-use memplug_core::units::{Bytes, CpuId, DeviceId, GroupId, Order, Pfn};
+use memplug_core::units::{Bytes, CpuId, DeviceId, GroupId, Order, PageCount, Pfn};
 use memplug_core::{
-    AddError, AddRequest, Answer, BootMemory, CancelHandle, Errno, FreeError, GroupChoice, Hotplug,
-    MachineConfig, MachineError, MemoryMap, OfflineError, OfflineOptions, OnlineError, PageError,
-    PageRequest, Place, RemoveError, Stays, TargetPolicy,
+    AddError, AddRequest, Answer, BootMemory, CancelHandle, Errno, FreeError, GroupChoice,
+    GroupError, Hotplug, MachineConfig, MachineError, MemoryMap, OfflineError, OfflineOptions,
+    OnlineError, PageError, PageRequest, Place, RemoveError, Stays, TargetPolicy,
 };
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
@@ -170,6 +170,40 @@ fn devices_that_cannot_be_added() {
         (name(&error).as_str(), error.errno()),
         ("NoMemory", Errno::ENOMEM)
     );
+}
+
+#[test]
+fn groups_that_cannot_be_made() {
+    let lab = two_blocks();
+    let block = lab.machine.geometry().pages_per_block();
+    let (none, last) = (node(lab.machine.nodes()), node(1));
+    let make = |node, pages| {
+        let unit = PageCount::new(pages);
+        lab.machine.create_dynamic_group(node, unit)
+    };
+    let whole = block.get();
+    for unit in [0, 1, whole / 2, whole - 1, whole + 1, 3 * whole, u64::MAX] {
+        let error = make(none, unit).expect_err("no such unit");
+        let unit = PageCount::new(unit);
+        assert_eq!(error, GroupError::Unit { unit, block });
+        assert_eq!(
+            (name(&error), error.errno()),
+            ("Unit".into(), Errno::EINVAL)
+        );
+    }
+    for node in [none, node(u16::MAX)] {
+        let error = make(node, whole).expect_err("no such node");
+        assert_eq!(error, GroupError::UnknownNode(node));
+        assert_eq!(
+            (name(&error), error.errno()),
+            ("UnknownNode".into(), Errno::EINVAL)
+        );
+    }
+    let before: Vec<GroupId> = lab.machine.view().groups.iter().map(|g| g.id).collect();
+    let made = make(last, whole).expect("a group");
+    let largest = make(last, 1 << 63).expect("a group");
+    assert_eq!(made.get() as usize, before.len(), "no number was used up");
+    assert_eq!(largest.get(), made.get() + 1);
 }
 
 #[test]

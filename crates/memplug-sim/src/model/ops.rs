@@ -135,6 +135,17 @@ impl Model {
         id
     }
 
+    /// Whether a dynamic group can be made.
+    ///
+    /// # Errors
+    /// `EINVAL`.
+    pub fn may_create_dynamic_group(&self, node: NodeId, unit: PageCount) -> Result<(), Errno> {
+        let blocks = unit.get() / self.block_pages();
+        let whole = unit.get().is_multiple_of(self.block_pages()) && blocks.count_ones() == 1;
+        let can = whole && node.get() < self.nodes;
+        can.then_some(()).ok_or(Errno::EINVAL)
+    }
+
     /// A dynamic group was made.
     pub fn did_create_dynamic_group(&mut self, node: NodeId, unit: PageCount) -> GroupId {
         self.did_create_group(node, GroupKind::Dynamic { unit })
