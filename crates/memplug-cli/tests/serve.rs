@@ -7,7 +7,7 @@ mod machine;
 
 use machine::{MACHINE, Machine, PATIENCE, memplug, signal_to, skipped, subscriber, text, until};
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -122,6 +122,41 @@ fn the_service_manager_is_told() {
     signal_to(&child, rustix::process::Signal::TERM);
     assert!(told().contains("STOPPING=1"));
     assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+/// A reader who has heard enough ends the watch, though nothing happens on the machine any more.
+#[test]
+fn watch_ends_with_its_reader() {
+    let machine = Machine::new();
+    for lines in [0, 1] {
+        let watch = machine
+            .command(&["watch"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut watch = watch.expect("started");
+        until("watching", || {
+            machine.expect(0, &["status"]).contains("1 watchers")
+        });
+        let mut reader = BufReader::new(watch.stdout.take().expect("a pipe"));
+        if lines > 0 {
+            machine.expect(0, &["policy", "auto_movable_ratio=44"]);
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("a line");
+            assert!(line.contains("auto_movable_ratio"), "{line}");
+        }
+        assert!(
+            watch.try_wait().expect("asked").is_none(),
+            "it has a reader"
+        );
+        drop(reader);
+        until("its end", || watch.try_wait().expect("asked").is_some());
+        let output = watch.wait_with_output().expect("ended");
+        assert_eq!(
+            (output.status.code(), text(&output.stderr)),
+            (Some(0), "".into())
+        );
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use memplug_varlink::Replies;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::os::fd::BorrowedFd;
 
 /// A step of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,14 @@ pub struct Watching<'c> {
 impl<'c> Watching<'c> {
     pub(crate) fn over(replies: Replies<'c>) -> Self {
         Self { replies }
+    }
+
+    /// Ends, too, as soon as whoever reads `output` (a pipe or a socket) has closed it, without
+    /// waiting for something to happen.
+    pub fn while_read(self, output: BorrowedFd<'c>) -> Self {
+        Self {
+            replies: self.replies.while_read(output),
+        }
     }
 }
 

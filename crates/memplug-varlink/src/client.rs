@@ -5,9 +5,12 @@
 
 use crate::codec::{Decoder, TooLong, encode};
 use crate::message::{Call, Reply, read_object};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -94,10 +97,22 @@ impl Client {
     }
 
     fn receive(&mut self) -> Result<Reply, CallError> {
+        self.receive_for(None)?.ok_or(CallError::Closed)
+    }
+
+    /// The next reply; `None` if the reader of `output` went before one came.
+    fn receive_for(&mut self, output: Option<BorrowedFd<'_>>) -> Result<Option<Reply>, CallError> {
         let mut piece = [0; 16 << 10];
         loop {
             if let Some(message) = self.decoder.take()? {
-                return read_object(&message).map_err(CallError::NotAReply);
+                return read_object(&message)
+                    .map(Some)
+                    .map_err(CallError::NotAReply);
+            }
+            if let Some(output) = output
+                && self.reader_goes_first(output)?
+            {
+                return Ok(None);
             }
             match self.stream.read(&mut piece) {
                 Ok(0) => return Err(CallError::Closed),
@@ -106,6 +121,23 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Waits until there is something to read, or nobody reads `output` any more: `true`. Of
+    /// both, what is to be read counts less, since nobody would see it.
+    fn reader_goes_first(&self, output: BorrowedFd<'_>) -> io::Result<bool> {
+        let limit = self.stream.read_timeout()?;
+        // A limit that cannot be written down is none.
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let mut fds = [
+            PollFd::new(&self.stream, PollFlags::IN),
+            PollFd::from_borrowed_fd(output, PollFlags::empty()),
+        ];
+        if retry_on_intr(|| poll(&mut fds, limit.as_ref()))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        Ok(fds[1].revents().intersects(gone))
     }
 
     /// Calls and waits for the one reply.
@@ -152,6 +184,7 @@ impl Client {
         })?;
         Ok(Replies {
             client: self,
+            output: None,
             ended: false,
         })
     }
@@ -171,7 +204,19 @@ fn read(reply: Reply) -> Result<(Value, bool), CallError> {
 #[derive(Debug)]
 pub struct Replies<'c> {
     client: &'c mut Client,
+    output: Option<BorrowedFd<'c>>,
     ended: bool,
+}
+
+impl<'c> Replies<'c> {
+    /// Ends, too, as soon as the other end of `output`, a pipe or a socket, is closed: nobody reads
+    /// then what the replies are for. Whatever has no other end, as a file, changes nothing.
+    pub fn while_read(self, output: BorrowedFd<'c>) -> Self {
+        Self {
+            output: Some(output),
+            ..self
+        }
+    }
 }
 
 impl Iterator for Replies<'_> {
@@ -181,8 +226,9 @@ impl Iterator for Replies<'_> {
         if self.ended {
             return None;
         }
-        let reply = self.client.receive().and_then(read);
-        self.ended = !matches!(reply, Ok((_, true)));
-        Some(reply.map(|(value, _)| value))
+        let reply = self.client.receive_for(self.output).transpose();
+        let reply = reply.map(|reply| reply.and_then(read));
+        self.ended = !matches!(reply, Some(Ok((_, true))));
+        reply.map(|reply| reply.map(|(value, _)| value))
     }
 }

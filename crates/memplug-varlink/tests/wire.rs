@@ -9,6 +9,7 @@ use memplug_varlink::{
 };
 use serde_json::{Value, json};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -234,6 +235,41 @@ fn calls_streams_and_introspection() {
         let text = client.call("org.varlink.service.GetInterfaceDescription", &parameters);
         let text = text.expect("a reply")["description"].to_string();
         assert!(text.contains(&format!("interface {name}")));
+    }
+}
+
+/// Whatever is to be written somewhere need not be waited for when nobody reads it there.
+#[test]
+fn replies_end_with_the_reader_of_what_they_are_for() {
+    let (mut service, stream) = UnixStream::pair().expect("a pair");
+    let mut client = Client::over(stream);
+    let (reader, output) = std::io::pipe().expect("a pipe");
+    let mut replies = client
+        .call_more("org.example.Test.Count", &json!({}))
+        .expect("sent")
+        .while_read(output.as_fd());
+    let part = b"{\"parameters\":{\"number\":0},\"continues\":true}\0";
+    service.write_all(part).expect("written");
+    let first = replies.next().expect("one").expect("a reply");
+    assert_eq!(first, json!({"number": 0}));
+    drop(reader);
+    assert!(replies.next().is_none(), "though the service is there");
+    assert!(replies.next().is_none());
+
+    // Somebody reads: the limit of a piece is kept, and a file has no reader to miss.
+    let limit = Some(Duration::from_millis(10));
+    client.set_timeout(limit).expect("a limit");
+    let (_reader, output) = std::io::pipe().expect("a pipe");
+    let file = tempfile::tempfile().expect("a file");
+    for output in [output.as_fd(), file.as_fd()] {
+        let replies = client.call_more("org.example.Test.Count", &json!({}));
+        let mut replies = replies.expect("sent").while_read(output);
+        match replies.next() {
+            Some(Err(CallError::Connection(error))) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            }
+            other => panic!("nobody answered: {other:?}"),
+        }
     }
 }
 

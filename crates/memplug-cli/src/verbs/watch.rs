@@ -1,6 +1,7 @@
 //! `memplug watch`: everything that happens, line by line.
 //!
-//! Each line is written at once; the stream ends with Ctrl-C, the machine, or the reader.
+//! Each line is written at once; the stream ends with Ctrl-C, the machine, or the reader, who need
+//! not wait for another event to be believed gone.
 
 use crate::exit::Status;
 use crate::remote::{Trouble, connect};
@@ -8,6 +9,7 @@ use crate::verb_args::WatchArgs;
 use memplug_client::{Event, What};
 use serde::Serialize;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 /// An event as a line of JSON: a version of the shape, then the event.
 #[derive(Serialize)]
@@ -86,7 +88,9 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Status, Trouble> {
     let mut client = connect(&args.socket)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut out = io::stdout().lock();
-    for event in client.watch()? {
+    let output = io::stdout();
+    // Between events nothing is written, so that a pipe nobody reads would not show.
+    for event in client.watch()?.while_read(output.as_fd()) {
         let event = event?;
         let text = match args.json {
             true => serde_json::to_string(&Line {
