@@ -181,6 +181,16 @@ fn the_help_that_is_named_is_that_of_the_verb() {
     assert_eq!(why.matches("can never go").count(), 1, "{why}");
 }
 
+/// Nobody is asked about the others when one can never go.
+#[test]
+fn nothing_is_begun_with_a_block_that_can_never_go() {
+    let machine = Machine::new();
+    let refuses = subscriber(&machine, true);
+    machine.expect(3, &["offline", "33"]);
+    machine.expect(2, &["offline", "0", "33"]);
+    drop(refuses);
+}
+
 #[test]
 fn what_cannot_be_printed_is_told_and_a_reader_that_left_is_not() {
     let machine = Machine::new();

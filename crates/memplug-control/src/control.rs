@@ -158,6 +158,13 @@ pub trait Control: Send + Sync {
     /// When they cannot be read.
     fn policy(&self) -> Result<PolicySettings, ControlError>;
 
+    /// Whether a block can go at all, whatever lies in it. Changes nothing and tells nobody.
+    ///
+    /// # Errors
+    /// [`ControlError::Never`] of one that can not; [`ControlError::NoSuchBlock`], and
+    /// [`ControlError::SameState`] of one that is not online.
+    fn can_go(&self, block: u64) -> Result<(), ControlError>;
+
     /// What an offline would meet. Changes nothing and tells nobody.
     ///
     /// # Errors

@@ -13,12 +13,13 @@
 //! One enum, one transition function ([`BlockState::after`]), called only with a
 //! [`TxnToken`], which only the transaction modules can make (I-BLOCK-1).
 
+use crate::error::OfflineError;
 use crate::token::TxnToken;
 use crate::zone::{OnlineWord, ZoneKind};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Deref;
-use memplug_units::{BlockId, DeviceId, GroupId, NodeId, Order, PageCount, Pfn};
+use memplug_units::{BlockId, DeviceId, GroupId, NodeId, Order, PageCount, Pfn, PfnRange};
 
 /// State of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,7 +182,52 @@ impl Deref for Nodes {
     }
 }
 
+/// A block that can go at all, as it is when that is found out.
+#[derive(Clone, Copy)]
+pub(crate) struct Going {
+    pub(crate) block: BlockId,
+    /// Its node.
+    pub(crate) node: NodeId,
+    /// Its zone.
+    pub(crate) zone: ZoneKind,
+    /// Its frames.
+    pub(crate) range: PfnRange,
+    /// Of these, the first ones: its own memory map.
+    pub(crate) held: PfnRange,
+}
+
+impl Going {
+    /// Its frames behind its own memory map.
+    pub(crate) fn usable(&self) -> PfnRange {
+        PfnRange::between(self.held.end(), self.range.end())
+    }
+}
+
 impl Record {
+    /// What of it goes when it goes. `range`: its frames.
+    ///
+    /// The one place that says which blocks never go; plans, offlines and whoever asks beforehand
+    /// come here.
+    pub(crate) fn going(&self, range: PfnRange) -> Result<Going, OfflineError> {
+        let block = self.id;
+        if self.state != BlockState::Online {
+            return Err(OfflineError::NotOnline(block));
+        }
+        let zone = self.zone.filter(|_| self.nodes.len() == 1);
+        let zone = zone.ok_or(OfflineError::NotOneZone(block))?;
+        if self.present < range.count() {
+            return Err(OfflineError::Holes(block));
+        }
+        let usable = range.start().get().saturating_add(self.own_map.get());
+        Ok(Going {
+            block,
+            node: self.node(),
+            zone,
+            range,
+            held: PfnRange::between(range.start(), Pfn::new(usable)),
+        })
+    }
+
     /// A new block, offline.
     pub(crate) fn offline(id: BlockId, node: NodeId, present: PageCount) -> Self {
         Self {

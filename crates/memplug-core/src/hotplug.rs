@@ -276,14 +276,7 @@ impl Hotplug {
             to_release,
             blockers,
         } = self.outlook_of(&of);
-        let mut homeless = to_move;
-        for zone in self.target_zones(of.node, of.zone, target) {
-            if homeless == PageCount::ZERO {
-                break;
-            }
-            let room = self.room_outside(zone, of.range, homeless);
-            homeless = homeless.saturating_sub(room);
-        }
+        let homeless = self.spread(&[(block, to_move)], target).homeless;
         Ok(OfflinePlan {
             block,
             to_move,

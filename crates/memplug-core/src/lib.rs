@@ -70,6 +70,7 @@ mod pages;
 mod platform;
 mod policy;
 mod progress;
+mod spread;
 mod state;
 mod token;
 mod txn;
@@ -105,6 +106,7 @@ pub use pages::{PageError, PageRequest};
 pub use platform::{Action, NoMemory, Observation, Platform, Step, Subject, Uevent};
 pub use policy::{OnlinePolicy, Policy};
 pub use progress::Progress;
+pub use spread::{Room, Spread};
 pub use txn::{
     AddReport, AddRequest, GroupChoice, OfflineReport, OnlineReport, Place, RemoveReport,
 };

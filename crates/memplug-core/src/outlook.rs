@@ -1,19 +1,17 @@
 //! What lies in one block and would meet its offline, without what lies elsewhere.
 //!
 //! Costs a walk over the block, however large its zone is: whoever lists many blocks asks for
-//! this. The room that pages would need elsewhere is [`Hotplug::plan_offline`]'s business.
+//! this. The room that pages would need elsewhere is the business of `spread`.
 
-use crate::block::BlockState;
+use crate::block::Going;
 use crate::blockers::{Blocker, Blockers, Reason};
 use crate::error::OfflineError;
 use crate::machine::Hotplug;
-use crate::migrate::TargetPolicy;
 use crate::owner::MoveOutcome;
-use crate::zone::ZoneKind;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use memplug_frame::{MigrateType, ZoneId};
-use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
+use memplug_frame::MigrateType;
+use memplug_units::{BlockId, PageCount};
 
 /// What an offline of a block would meet in the block itself, as of now. Nothing was changed to
 /// find out.
@@ -27,18 +25,6 @@ pub struct Outlook {
     pub to_release: PageCount,
     /// What stands in the way.
     pub blockers: Blockers,
-}
-
-/// A block that can go at all.
-#[derive(Clone, Copy)]
-pub(crate) struct Going {
-    id: BlockId,
-    pub(crate) node: NodeId,
-    pub(crate) zone: ZoneKind,
-    /// Its frames.
-    pub(crate) range: PfnRange,
-    /// Of these, those behind its own memory map.
-    usable: PfnRange,
 }
 
 impl Hotplug {
@@ -63,7 +49,7 @@ impl Hotplug {
 
     pub(crate) fn outlook_of(&self, of: &Going) -> Outlook {
         let mut outlook = Outlook {
-            block: of.id,
+            block: of.block,
             to_move: PageCount::ZERO,
             to_release: PageCount::ZERO,
             blockers: Blockers::default(),
@@ -72,36 +58,13 @@ impl Hotplug {
         outlook
     }
 
-    /// Nodes and zones that pages may go to from a zone of a node, best first.
-    pub fn offline_targets(
-        &self,
-        node: NodeId,
-        kind: ZoneKind,
-        target: TargetPolicy,
-    ) -> Vec<(NodeId, ZoneKind)> {
-        let zones = self.target_zones(node, kind, target);
-        zones.into_iter().map(ZoneKind::of).collect()
-    }
-
-    /// Pages that a zone could take, counted no further than to `enough`: what is free in it, less
-    /// what lies below its min watermark.
-    pub fn room(&self, node: NodeId, kind: ZoneKind, enough: PageCount) -> PageCount {
-        let nothing = PfnRange::between(Pfn::new(0), Pfn::new(0));
-        self.room_outside(kind.on(node), nothing, enough)
-    }
-
-    /// The same outside a block.
-    pub(crate) fn room_outside(
-        &self,
-        zone: ZoneId,
-        block: PfnRange,
-        enough: PageCount,
-    ) -> PageCount {
-        let min = self.frames.watermarks(zone).min;
-        let free = self
-            .frames
-            .free_outside(zone, block, enough.saturating_add(min));
-        free.saturating_sub(min).min(enough)
+    /// Whether the block can go at all, whatever lies in it.
+    ///
+    /// # Errors
+    /// [`OfflineError::NoSuchBlock`], [`OfflineError::NotOnline`]; [`OfflineError::NotOneZone`] and
+    /// [`OfflineError::Holes`] of blocks that never can.
+    pub fn can_go(&self, id: BlockId) -> Result<(), OfflineError> {
+        self.going(id).map(drop)
     }
 
     /// A block that can go at all.
@@ -112,27 +75,13 @@ impl Hotplug {
             .ok_or(OfflineError::NoSuchBlock(id))?;
         self.with_state(|state| {
             let block = state.blocks.get(&id).ok_or(OfflineError::NoSuchBlock(id))?;
-            if block.state() != BlockState::Online {
-                return Err(OfflineError::NotOnline(id));
-            }
-            let zone = block.zone.ok_or(OfflineError::NotOneZone(id))?;
-            if block.present < range.count() {
-                return Err(OfflineError::Holes(id));
-            }
-            let usable = Pfn::new(range.start().get() + block.own_map.get());
-            Ok(Going {
-                id,
-                node: block.node(),
-                zone,
-                range,
-                usable: PfnRange::between(usable, range.end()),
-            })
+            block.going(range)
         })
     }
 
     /// What lies in the block: what must move, what is promised, and what stands in the way.
     fn look_into(&self, of: &Going, outlook: &mut Outlook) {
-        let range = of.usable;
+        let range = of.usable();
         let unmovable = self.unmovable_in(range, of.zone.is_kernel());
         let mut blockers: Vec<Blocker> = unmovable.iter().cloned().collect();
         blockers.extend(self.isolated_in(range));

@@ -235,6 +235,12 @@ impl Control for Runtime {
         })
     }
 
+    fn can_go(&self, block: u64) -> Result<(), ControlError> {
+        let hotplug = self.machine.hotplug();
+        let found = hotplug.can_go(BlockId::new(block));
+        found.map_err(|error| refused::offline(error, hotplug.geometry()))
+    }
+
     fn plan_offline(&self, request: &PlanRequest) -> Result<OfflinePlan, ControlError> {
         planning::plan(self, request)
     }

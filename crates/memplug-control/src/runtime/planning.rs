@@ -12,7 +12,7 @@ use crate::plan::{
     BlockPlan, OfflinePlan, OwnerUse, PlanRequest, PlanTarget, TargetChoice, TargetRoom, Why,
 };
 use crate::view::{BlockInfo, BlockUse};
-use crate::word::{BlockState, ZoneName};
+use crate::word::BlockState;
 use memplug::core::MigrateType;
 use memplug::{BlockId, Machine, PageCount};
 use std::collections::BTreeMap;
@@ -189,67 +189,17 @@ pub(super) fn plan(runtime: &Runtime, request: &PlanRequest) -> Result<OfflinePl
 
 /// Where the pages of the blocks would go, and how many would find no room.
 fn settle(runtime: &Runtime, plans: &[BlockPlan], target: TargetChoice) -> (Vec<TargetRoom>, u64) {
-    let mut rooms: Vec<TargetRoom> = Vec::new();
-    let mut homeless = 0u64;
-    for plan in plans {
-        let mut left = plan.move_pages;
-        if left == 0 {
-            continue;
-        }
-        for (node, zone) in targets(runtime, plan, target) {
-            if left == 0 {
-                break;
-            }
-            let at = rooms.iter().position(|r| (r.node, r.zone) == (node, zone));
-            let at = at.unwrap_or_else(|| {
-                rooms.push(room(runtime, plans, node, zone));
-                rooms.len() - 1
-            });
-            let takes = left.min(rooms[at].free_pages - rooms[at].takes_pages);
-            rooms[at].takes_pages += takes;
-            left -= takes;
-        }
-        homeless = homeless.saturating_add(left);
-    }
-    rooms.retain(|room| room.takes_pages > 0);
-    (rooms, homeless)
-}
-
-/// What a zone could take of the blocks' pages, outside the blocks themselves.
-fn room(runtime: &Runtime, plans: &[BlockPlan], node: u32, zone: ZoneName) -> TargetRoom {
+    let pages = |plan: &BlockPlan| (BlockId::new(plan.block), PageCount::new(plan.move_pages));
+    let leaving: Vec<_> = plans.iter().map(pages).collect();
     let hotplug = runtime.machine().hotplug();
-    let here = plans
-        .iter()
-        .filter(|plan| (plan.node, plan.zone) == (node, Some(zone)));
-    let own = here.filter_map(|plan| hotplug.block_counts(BlockId::new(plan.block)));
-    let own = own.fold(0u64, |sum, counts| {
-        sum.saturating_add(counts.free_and_cached().get())
+    let spread = hotplug.spread(&leaving, convert::target(target));
+    let rooms = spread.rooms.iter().map(|room| TargetRoom {
+        node: u32::from(room.node.get()),
+        zone: room.zone.into(),
+        free_pages: room.free.get(),
+        takes_pages: room.takes.get(),
     });
-    let wanted = plans
-        .iter()
-        .fold(0u64, |sum, plan| sum.saturating_add(plan.move_pages));
-    let enough = PageCount::new(wanted.saturating_add(own));
-    let found = node_id(node).map(|node| hotplug.room(node, zone.into(), enough));
-    let found = found.unwrap_or_default();
-    TargetRoom {
-        node,
-        zone,
-        free_pages: found.get().saturating_sub(own),
-        takes_pages: 0,
-    }
-}
-
-/// Zones that may take the pages of a block, best first.
-fn targets(runtime: &Runtime, plan: &BlockPlan, target: TargetChoice) -> Vec<(u32, ZoneName)> {
-    let (Some(zone), Some(node)) = (plan.zone, node_id(plan.node)) else {
-        return Vec::new();
-    };
-    let hotplug = runtime.machine().hotplug();
-    let all = hotplug.offline_targets(node, zone.into(), convert::target(target));
-    let named = all.into_iter();
-    named
-        .map(|(node, kind)| (u32::from(node.get()), kind.into()))
-        .collect()
+    (rooms.collect(), spread.homeless.get())
 }
 
 pub(super) fn why(runtime: &Runtime, id: u64) -> Result<Why, ControlError> {

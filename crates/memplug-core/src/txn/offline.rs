@@ -12,7 +12,7 @@
 
 use super::undo::Undo;
 use super::{HotplugLock, Txn};
-use crate::block::{BlockEvent, BlockState};
+use crate::block::{BlockEvent, Going};
 use crate::blockers::{Blocker, Blockers, Reason};
 use crate::error::OfflineError;
 use crate::machine::Hotplug;
@@ -25,7 +25,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use memplug_frame::RESERVED;
-use memplug_units::{BlockId, NodeId, PageCount, Pfn, PfnRange};
+use memplug_units::{BlockId, PageCount, PfnRange};
 
 /// What an offline came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,19 +50,9 @@ pub struct OfflineReport {
     pub took: Duration,
 }
 
-/// What a block is for the transaction: where it is and what it holds.
-#[derive(Clone, Copy)]
-struct Target {
-    block: BlockId,
-    range: PfnRange,
-    held: PfnRange,
-    node: NodeId,
-    zone: ZoneKind,
-}
-
 struct Begun<'h> {
     txn: Txn<'h>,
-    target: Target,
+    target: Going,
     begun: Duration,
 }
 
@@ -112,26 +102,9 @@ impl<'h> Begun<'h> {
                 .blocks
                 .get_mut(&id)
                 .ok_or(OfflineError::NoSuchBlock(id))?;
-            if block.state() != BlockState::Online {
-                return Err(OfflineError::NotOnline(id));
-            }
-            let zone = block.zone.ok_or(OfflineError::NotOneZone(id))?;
-            if block.nodes.len() != 1 {
-                return Err(OfflineError::NotOneZone(id));
-            }
-            if block.present < range.count() {
-                return Err(OfflineError::Holes(id));
-            }
+            let going = block.going(range)?;
             block.apply(token, BlockEvent::BeginOffline);
-            let held_end = Pfn::new(range.start().get() + block.own_map.get());
-            let held = PfnRange::between(range.start(), held_end);
-            Ok(Target {
-                block: id,
-                range,
-                held,
-                node: block.node(),
-                zone,
-            })
+            Ok(going)
         })?;
         txn.place = (target.node, target.zone);
         txn.undo.push(Undo::State {
@@ -153,7 +126,7 @@ impl<'h> Begun<'h> {
 
     fn isolate(mut self) -> Result<Isolated<'h>, OfflineError> {
         let machine = self.txn.machine;
-        let Target {
+        let Going {
             block,
             range,
             held,
@@ -191,7 +164,7 @@ impl<'h> Begun<'h> {
 
 impl<'h> Isolated<'h> {
     fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
-        let Target { block, range, .. } = self.of.target;
+        let Going { block, range, .. } = self.of.target;
         let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
         for step in &mut self.of.txn.undo {
             if let Undo::Cancel { announced, .. } = step {
@@ -227,7 +200,7 @@ impl<'h> Isolated<'h> {
 impl<'h> Announced<'h> {
     fn empty(self, options: &OfflineOptions) -> Result<EmptyRange<'h>, OfflineError> {
         let begun = &self.of.of;
-        let Target {
+        let Going {
             block,
             range,
             held,
@@ -257,7 +230,7 @@ impl EmptyRange<'_> {
     /// can fail.
     fn discard(self) -> Result<Self, OfflineError> {
         let begun = &self.of.of.of;
-        let Target { block, range, .. } = begun.target;
+        let Going { block, range, .. } = begun.target;
         let discarded = begun.txn.machine.platform().discard(range);
         discarded.map_err(|source| OfflineError::Platform { block, source })?;
         Ok(self)
@@ -285,7 +258,7 @@ impl EmptyRange<'_> {
             target,
             begun,
         } = stage;
-        let Target {
+        let Going {
             block,
             range,
             held,
@@ -324,7 +297,7 @@ impl EmptyRange<'_> {
 
 impl Hotplug {
     /// Counts and masks of a block that goes. Whether its zone loses the last pages.
-    fn account_offline(&self, target: &Target, change: StatusChange) -> bool {
+    fn account_offline(&self, target: &Going, change: StatusChange) -> bool {
         let pages = target.range.count();
         self.with_state_mut(|state| {
             let block = state.blocks.get(&target.block);

@@ -298,8 +298,17 @@ fn plans_that_cannot_be_made() {
         (33, "NotOnline"),
     ] {
         let plan = lab.machine.plan_offline(block(id), TargetPolicy::LeaveNode);
-        assert_eq!(name(&plan.expect_err("no plan")), expected);
+        let error = plan.expect_err("no plan");
+        assert_eq!(name(&error), expected);
+        assert_eq!(lab.machine.can_go(block(id)), Err(error.clone()));
+        let offline = lab.machine.offline(block(id), &for_ever());
+        assert_eq!(offline.expect_err("as planned"), error);
     }
+    let pages = PageCount::new(5);
+    let all = [(block(32), pages), (block(0), pages), (block(99), pages)];
+    let spread = lab.machine.spread(&all, TargetPolicy::LeaveNode);
+    assert_eq!(spread.homeless, PageCount::new(10), "of two that cannot go");
+    assert_eq!(lab.machine.can_go(block(32)), Ok(()));
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use crate::harness::hogs::Hog;
 use crate::harness::{Lab, block, for_ever, node};
 use crate::witness::{small_lab, told_lab};
-use memplug_core::units::Order;
-use memplug_core::{OfflineError, OfflineOptions, PageRequest, Reason, TargetPolicy};
+use memplug_core::units::{Order, PageCount};
+use memplug_core::{OfflineError, OfflineOptions, PageRequest, Reason, Spread, TargetPolicy};
 use std::time::Duration;
 
 /// Blocks 32 and 33 of node 1 and 34 of node 2, all Movable.
@@ -90,6 +90,46 @@ fn the_node_itself_is_the_last_resort_if_allowed() {
         filler.free(&lab.machine);
     }
     assert_eq!(lab.audit(), [""; 0]);
+}
+
+/// No block that goes is room for another, and what one takes is gone for the next.
+#[test]
+fn blocks_that_go_together_share_what_room_there_is() {
+    let mut lab = small_lab(3);
+    lab.command("plug 24M 1");
+    lab.command("plug 8M 2");
+    for id in 512..516 {
+        lab.command(&format!("w online_movable memory{id}/state"));
+    }
+    let mut hog = Hog::empty(&lab.machine, "filler", Order::ZERO);
+    hog.grow_up(&lab.machine, PageRequest::movable(node(0)).only_node());
+    let whole = lab.machine.geometry().pages_per_block();
+    let spread = |blocks: &[u64], target| {
+        let of: Vec<_> = blocks.iter().map(|&id| (block(id), whole)).collect();
+        lab.machine.spread(&of, target)
+    };
+    let nodes = |spread: &Spread| -> Vec<u16> {
+        let rooms = spread.rooms.iter();
+        rooms.map(|room| room.node.get()).collect()
+    };
+    let alone = spread(&[512], TargetPolicy::SameNodeFirst);
+    assert_eq!((nodes(&alone), alone.homeless.get()), (vec![1], 0));
+    // One block is left at home, and less than that on node 2, for the watermark of its zone.
+    let two = spread(&[512, 513], TargetPolicy::SameNodeFirst);
+    assert_eq!(nodes(&two), [1, 2]);
+    let room = two.rooms[0].free.saturating_add(two.rooms[1].free);
+    let both = whole.saturating_add(whole);
+    assert!(room <= both, "{two:?}");
+    assert_eq!(two.homeless, both.saturating_sub(room));
+    let three = spread(&[512, 513, 514], TargetPolicy::SameNodeFirst);
+    assert_eq!(nodes(&three), [2], "nothing is left at home");
+    assert_eq!(three.rooms[0].takes, three.rooms[0].free);
+    let wanted = both.saturating_add(whole);
+    assert_eq!(three.homeless, wanted.saturating_sub(three.rooms[0].takes));
+    let plan = |id, target| lab.machine.plan_offline(block(id), target);
+    let plan = plan(512, TargetPolicy::LeaveNode).expect("online");
+    assert_eq!((plan.to_move, plan.homeless.get()), (PageCount::ZERO, 0));
+    hog.free(&lab.machine);
 }
 
 /// A plan counts what an offline then does.

@@ -6,8 +6,8 @@
 use super::Running;
 use crate::audit::is_online;
 use memplug_control::{
-    Attempt, BlockInfo, BlockState, Bytes, ControlError, NeverGoes, OnlineWord, PlanRequest,
-    PlanTarget, TargetChoice, ZoneName,
+    Attempt, BlockInfo, BlockState, Bytes, ControlError, OnlineWord, PlanRequest, PlanTarget,
+    TargetChoice, ZoneName,
 };
 use memplug_interface::{BlockDone, Failed, Failure, Mode, Outcome};
 use serde_json::json;
@@ -303,13 +303,10 @@ impl Blocks<'_> {
     /// Whether all of them can ever go: nothing is begun for the sake of one that cannot.
     fn all_can_go(&self, blocks: &[BlockInfo]) -> Result<(), ControlError> {
         for block in blocks.iter().filter(|block| is_online(block.state)) {
-            let why = match block.zone {
-                None => NeverGoes::SeveralZones,
-                Some(_) if block.present_pages < block.nr_pages => NeverGoes::Holes,
-                Some(_) => continue,
-            };
-            let block = block.id;
-            return Err(ControlError::Never { block, why });
+            // Whatever else has come up since the blocks were listed is the offline's to tell.
+            if let Err(never @ ControlError::Never { .. }) = self.running.control.can_go(block.id) {
+                return Err(never);
+            }
         }
         Ok(())
     }
