@@ -5,6 +5,7 @@
 //! no lock held, and puts it into the slot unless somebody was faster.
 
 use crate::clock::Clock;
+use crate::moving::Gate;
 use crate::rmap::ReverseMap;
 use crate::slot::{self, Slots};
 use crate::stats::{CacheStats, Count, Counters, NodePages};
@@ -108,6 +109,7 @@ pub struct FileCache {
 struct Shared {
     files: Vec<Served>,
     slots: Slots,
+    gate: Gate,
     rmap: ReverseMap,
     nodes: RwLock<BTreeMap<NodeId, Arc<NodeCache>>>,
     counters: Counters,
@@ -147,6 +149,7 @@ impl FileCache {
         let shared = Arc::new(Shared {
             files: served,
             slots: Slots::new(slots as usize),
+            gate: Gate::default(),
             rmap: ReverseMap::default(),
             nodes: RwLock::default(),
             counters: Counters::default(),
@@ -246,12 +249,20 @@ impl FileCache {
 
     /// A page, evicting others if need be.
     fn allocate(&self, slot: usize) -> Result<Page, ReadError> {
-        let node = self.shared.home(slot);
+        let shared = &*self.shared;
+        let node = shared.home(slot);
         for _ in 0..8 {
             match self.pool.page(&PageRequest::movable(node)) {
                 Err(error) if Pool::is_out_of_memory(&error) => {
-                    if self.shared.evict(BATCH) == 0 {
-                        return Err(error.into());
+                    if shared.evict(BATCH) > 0 {
+                        continue;
+                    }
+                    // All there is may be on the move just now, and the rest of memory its target.
+                    match shared.gate.while_nobody_moves(|| shared.evict(BATCH)) {
+                        None => return Err(error.into()),
+                        // Others may have evicted meanwhile: tried once more.
+                        Some(0) => break,
+                        Some(_) => {}
                     }
                 }
                 other => return Ok(other?),

@@ -115,6 +115,8 @@ impl Shared {
 
     /// Moves what of these pages nobody uses just now. Returns how many that were.
     fn move_some(&self, moves: &mut [Relocation<'_>]) -> u64 {
+        // Dropped after the last claim.
+        let _moving = self.gate.moving();
         // A frame without an entry was just allocated by a reader that has not put it into its
         // slot yet.
         let claim = |step: &Relocation<'_>| {
@@ -163,10 +165,76 @@ impl Relocate for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CacheOptions, FileCache, FileSpec};
+    use crate::{CacheOptions, FileCache, FileSpec, ReadError};
     use memplug::{Bytes, Machine, OfflineOptions, OnlineWord};
     use std::io::Write;
     use std::time::Duration;
+
+    /// A cache that fills its machine, and a page that is not in it.
+    fn full(file: &mut tempfile::NamedTempFile) -> (FileCache, u64) {
+        const PAGES: u64 = 1024;
+        file.write_all(&[7; PAGES as usize * 4096]).expect("room");
+        let block = Bytes::new(2 << 20);
+        let builder = Machine::builder().block_size(block);
+        let machine = builder.boot(NodeId::new(0), block).build();
+        let machine = machine.expect("a machine");
+        let spec = FileSpec {
+            path: file.path().to_owned(),
+            len: PAGES * 4096,
+        };
+        let options = CacheOptions::default();
+        let cache = FileCache::new(&machine, vec![spec], &options).expect("a cache");
+        for page in 0..PAGES {
+            cache.read(0, page, |_| ()).expect("a page");
+        }
+        assert!(cache.stats().evicted > 0, "there is more than memory");
+        let missing = |&page: &u64| matches!(cache.shared.slots.look(page as usize), Seen::Nothing);
+        let missing = (0..PAGES).find(missing).expect("not all fit");
+        (cache, missing)
+    }
+
+    fn claims(cache: &FileCache) -> Vec<Claim<'_>> {
+        let slots = 0..cache.pages(0) as usize;
+        slots
+            .filter_map(|slot| cache.shared.slots.claim(slot))
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_without_memory_waits_for_who_moves_all_pages() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let (cache, missing) = full(&mut file);
+        let (about, begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let moving = cache.shared.gate.moving();
+            let all = claims(&cache);
+            assert_eq!(cache.shared.evict(1), 0, "nothing can be taken");
+            let reader = scope.spawn(|| {
+                about.send(()).expect("somebody waits");
+                cache.read(0, missing, |bytes| bytes[0])
+            });
+            begun.recv().expect("it begins");
+            // Time enough to fail, if it does not wait.
+            std::thread::sleep(Duration::from_millis(50));
+            drop(all);
+            drop(moving);
+            let read = reader.join().expect("no panic");
+            assert_eq!(read.expect("memory, in the end"), 7);
+        });
+    }
+
+    #[test]
+    fn who_moves_all_pages_is_told_at_once_that_there_is_no_memory() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let (cache, missing) = full(&mut file);
+        let moving = cache.shared.gate.moving();
+        let all = claims(&cache);
+        let read = cache.read(0, missing, |_| ());
+        assert!(matches!(read, Err(ReadError::Pool(_))), "{read:?}");
+        drop(all);
+        drop(moving);
+        cache.read(0, missing, |_| ()).expect("there is now");
+    }
 
     #[test]
     fn pages_that_move_within_their_node_stand_in_its_clock_once() {
