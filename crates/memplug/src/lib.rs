@@ -24,7 +24,7 @@
 //! ```
 //!
 //! # Map
-//! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time. `memory`: real memory behind frames.
+//! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time; `registration`: who is told. `memory`: real memory behind frames.
 //! `page`: pages one can use, and how they move. `shared`: pages that many read. `watch`: what happens, as it happens. `sys`:
 //! the system-call edge. All unsafe code is in `sys`, `page` and `shared`, and two marks in `machine`,
 //! each with its reason.
@@ -36,6 +36,7 @@ mod machine;
 mod memory;
 mod page;
 mod plug;
+mod registration;
 #[cfg(not(loom))]
 mod shared;
 #[cfg(loom)]
@@ -57,6 +58,7 @@ pub use machine::Machine;
 pub use memory::{DeviceMemory, MemoryUse};
 pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};
 pub use plug::Plugged;
+pub use registration::Registration;
 pub use shared::{Claim, Exclusive, PageRef, Seen, SharedPages, Vacant};
 pub use sys::rss::{Resident, available_bytes, resident};
 pub use sys::{ArenaError, BackingError, BackingKind, HugePage, TmpfsStep};
@@ -69,7 +71,7 @@ pub use memplug_core::{
     Errno, FreeError, MachineView, MemoryEvent, MemoryNotify, MigrateType, Notice, Observation,
     OfflineError, OfflineOptions, OfflinePlan, OfflineReport, OnlineError, OnlinePolicy,
     OnlineReport, OnlineWord, PageError, PageRequest, Policy, Progress, Reason, Refusal,
-    Registration, RemoveError, RemoveReport, Rollback, RoundReport, SubscriberStats, TargetPolicy,
+    RemoveError, RemoveReport, Rollback, RoundReport, SubscriberStats, TargetPolicy,
     WatermarkPolicy, ZoneCounts, ZoneKind,
 };
 pub use memplug_units::{

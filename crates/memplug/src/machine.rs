@@ -10,14 +10,15 @@ use crate::builder::MachineBuilder;
 use crate::error::PoolError;
 use crate::memory::{Memory, MemoryUse};
 use crate::page::{Holder, Pool, Relocate};
+use crate::registration::Registration;
 use crate::sys::ArenaError;
 use crate::turn::{Turn, Turns, Waited};
 use crate::watch::Watch;
 use memplug_core::{
     AddError, AddReport, AddRequest, Answer, CancelHandle, Hotplug, MachineView, Notice,
     Observation, OfflineError, OfflineOptions, OfflinePlan, OfflineReport, OnlineError,
-    OnlineReport, OnlineWord, PageOwner, Registration, RemoveError, RemoveReport, Stays,
-    SubscriberStats, TargetPolicy,
+    OnlineReport, OnlineWord, PageOwner, RemoveError, RemoveReport, Stays, SubscriberStats,
+    TargetPolicy,
 };
 use memplug_units::{BlockId, Bytes, DeviceId, Pfn};
 use std::fmt;
@@ -202,14 +203,14 @@ impl Machine {
         self.0.hotplug.plan_offline(block, target)
     }
 
-    /// Puts a callback on the notifier chain, until the registration is dropped.
+    /// Puts a callback on the notifier chain, until the registration is dropped or closed.
     pub fn subscribe(
         &self,
         name: &str,
         priority: i32,
         callback: impl Fn(&Notice<'_>) -> Answer + Send + Sync + 'static,
     ) -> Registration {
-        self.0.hotplug.subscribe(name, priority, callback)
+        Registration::new(&self.0.hotplug, (name, priority), callback)
     }
 
     /// Every subscriber in calling order, with what is kept of its calls.

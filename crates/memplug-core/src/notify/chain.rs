@@ -35,6 +35,10 @@ pub struct Chain {
 }
 
 /// A place on the chain; dropping it leaves the chain.
+///
+/// Dropping it does not wait: the callback is not begun for rounds to come, but a call that another
+/// thread is at goes on, and so may one that it is just about to make. The core has nothing to wait
+/// with; the runtime's `memplug::Registration::close` waits.
 #[must_use = "dropping a registration unregisters the callback at once"]
 pub struct Registration {
     chain: Weak<Chain>,
