@@ -84,6 +84,9 @@ pub struct SubscriberSpec {
 }
 
 impl SubscriberSpec {
+    /// Longest name.
+    pub const NAME_BYTES: usize = 64;
+
     /// All events, no limit.
     pub fn new(name: impl Into<String>, priority: i32) -> Self {
         Self {

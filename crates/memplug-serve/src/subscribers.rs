@@ -4,6 +4,9 @@
 //! transaction waits for the answer, for no longer than the subscriber's limit, its life, and
 //! the operation's own time. At events that cannot be refused nobody is waited for. A subscriber
 //! whose queue is full is expelled: its connection ends, its place on the chain is given up.
+//!
+//! Whatever is listed, audited or answered names a subscriber by its name only. So one whose name
+//! somebody has already gets a number behind it, for as long as it is subscribed.
 
 use crate::audit::{Audit, Fate};
 use crate::operations::{self, Operations};
@@ -17,7 +20,7 @@ use memplug_interface::{
 };
 use memplug_varlink::{Exchange, Hangup};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -172,7 +175,14 @@ impl Subscribers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, subscriber: Arc<Subscriber>) -> Result<Listed<'_>, ControlError> {
+    /// Enters what `make` makes of a name that is free: the one wanted, if nobody here has it, nor
+    /// any of `others`.
+    fn enter(
+        &self,
+        wanted: &str,
+        others: &HashSet<String>,
+        make: impl FnOnce(String) -> Subscriber,
+    ) -> Result<(Listed<'_>, Arc<Subscriber>), ControlError> {
         let mut list = self.list();
         if list.len() >= SUBSCRIBERS {
             return Err(ControlError::Unsupported {
@@ -181,9 +191,11 @@ impl Subscribers {
             });
         }
         let secret = secret()?;
-        list.insert(secret.clone(), subscriber);
+        let taken = |name: &str| others.contains(name) || list.values().any(|one| one.name == name);
+        let subscriber = Arc::new(make(free_name(wanted, taken)));
+        list.insert(secret.clone(), subscriber.clone());
         drop(list);
-        Ok(Listed { list: self, secret })
+        Ok((Listed { list: self, secret }, subscriber))
     }
 
     fn uid(&self, name: &str, priority: i32) -> Option<u32> {
@@ -192,6 +204,23 @@ impl Subscribers {
         let found = all.find(|one| one.name == name && one.priority == priority);
         found.map(|one| one.uid)
     }
+}
+
+/// The name, or with the lowest number that makes it one nobody has: `name#2`. A long one is cut.
+fn free_name(wanted: &str, taken: impl Fn(&str) -> bool) -> String {
+    let mut name = wanted.to_owned();
+    let mut number = 2u64;
+    while taken(&name) {
+        let behind = format!("#{number}");
+        let mut end = SubscriberSpec::NAME_BYTES.saturating_sub(behind.len());
+        end = end.min(wanted.len());
+        while !wanted.is_char_boundary(end) {
+            end -= 1;
+        }
+        name = format!("{}{behind}", wanted.get(..end).unwrap_or_default());
+        number += 1;
+    }
+    name
 }
 
 /// 128 bits that nobody guesses.
@@ -232,24 +261,29 @@ pub(crate) fn subscribe(machine: &Arc<Machine>, exchange: &mut Exchange<'_>) {
     }
     let (queue, notices) = sync_channel(QUEUE);
     let default = parameters.default_answer.unwrap_or_default();
-    let subscriber = Arc::new(Subscriber {
+    let (peer, hangup) = (exchange.peer().uid, exchange.hangup());
+    let make = |name| Subscriber {
         priority: parameters.priority.unwrap_or(0),
-        uid: exchange.peer().uid,
+        uid: peer,
         limit: Duration::from_millis(limit_ms),
         default: default.answer(None, Some("it stayed silent, which counts as no".into())),
         queue,
-        hangup: exchange.hangup(),
+        hangup,
         state: Mutex::default(),
         changed: Condvar::new(),
-        name: parameters.name,
+        name,
+    };
+    let entered = machine.control.subscribers().and_then(|others| {
+        let others = others.into_iter().map(|other| other.name).collect();
+        machine.subscribers.enter(&parameters.name, &others, make)
     });
+    let (listed, subscriber) = match entered {
+        Ok(entered) => entered,
+        Err(error) => return failed(exchange, &error),
+    };
     let spec = SubscriberSpec {
         events: parameters.events.unwrap_or_default(),
         ..SubscriberSpec::new(subscriber.name.clone(), subscriber.priority)
-    };
-    let listed = match machine.subscribers.enter(subscriber.clone()) {
-        Ok(listed) => listed,
-        Err(error) => return failed(exchange, &error),
     };
     let (told, audit, operations) = (
         subscriber.clone(),
@@ -356,4 +390,23 @@ pub(crate) fn list(machine: &Machine, exchange: &mut Exchange<'_>) {
 /// What counts when a notifier fails, with these words for a refusal.
 pub(crate) fn default_answer(word: AnswerWord, why: &str) -> Answer {
     word.answer(None, Some(why.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_gets_the_lowest_free_number() {
+        let named = |wanted: &str, taken: &[&str]| free_name(wanted, |name| taken.contains(&name));
+        assert_eq!(named("a", &[]), "a");
+        assert_eq!(named("a", &["a"]), "a#2");
+        assert_eq!(named("a", &["a", "a#3"]), "a#2");
+        assert_eq!(named("a", &["a", "a#2"]), "a#3");
+        assert_eq!(named("a#2", &["a", "a#2"]), "a#2#2");
+        let long = "\u{e9}".repeat(32);
+        let numbered = named(&long, &[&long]);
+        assert_eq!(numbered, format!("{}#2", "\u{e9}".repeat(31)));
+        assert!(numbered.len() <= SubscriberSpec::NAME_BYTES);
+    }
 }

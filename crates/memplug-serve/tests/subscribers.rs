@@ -100,6 +100,48 @@ fn a_refusal_is_told_with_its_reason_and_kept() {
     assert_eq!(listed[0].uid, Some(rustix::process::geteuid().as_raw()));
 }
 
+/// Two of a name are told apart wherever one is named, and what one does is not the other's.
+#[test]
+fn subscribers_of_the_same_name_get_numbers() {
+    let stage = stage();
+    stage.online([33]);
+    let twin = |limit, default: &str| {
+        let events = ["going_offline"];
+        json!({"name": "twin", "events": events, "limit_ms": limit, "default_answer": default})
+    };
+    // The first consents by its silence, and the second refuses by it, after longer.
+    let (first, _) = subscribe(&stage, twin(10, "ok"));
+    let (_second, _) = subscribe(&stage, twin(20, "refuse"));
+    let named = |stage: &Stage| -> Vec<(String, u64)> {
+        let all = stage.client().notifiers().expect("a list");
+        let of = all
+            .into_iter()
+            .map(|one| (one.info.name, one.info.timeouts));
+        of.collect()
+    };
+    let both = [("twin".to_owned(), 0), ("twin#2".to_owned(), 0)];
+    assert_eq!(named(&stage), both);
+    let failed = stage.client().offline(Target::blocks([33]));
+    let failed = failed.expect_err("refused").to_string();
+    assert!(failed.contains("refused by twin#2: "), "{failed}");
+    let records = stage.client().audit(true).expect("records");
+    let names: Vec<&str> = records.iter().map(|record| &*record.by.name).collect();
+    assert_eq!(names, ["twin#2"]);
+    assert_eq!(
+        stage.client().audit(false).expect("records")[0].by.name,
+        "twin"
+    );
+    let both = [("twin".to_owned(), 1), ("twin#2".to_owned(), 1)];
+    assert_eq!(named(&stage), both, "each stayed silent once");
+
+    // Who stays keeps its number and what is kept of it; the name is free again.
+    drop(first);
+    until("it left", || named(&stage) == both[1..]);
+    let (_third, _) = subscribe(&stage, twin(10, "ok"));
+    let kept = [("twin#2".to_owned(), 1), ("twin".to_owned(), 0)];
+    assert_eq!(named(&stage), kept, "in order of subscribing");
+}
+
 #[test]
 fn a_silent_one_counts_as_what_it_declared() {
     for (default, goes) in [("ok", true), ("refuse", false)] {

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Notices that wait for a subscriber that is slow.
 const QUEUE: usize = 64;
 /// Longest name.
-const NAME_BYTES: usize = 64;
+const NAME_BYTES: usize = SubscriberSpec::NAME_BYTES;
 
 struct Entry {
     name: String,
