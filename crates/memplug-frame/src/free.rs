@@ -11,7 +11,7 @@
 use crate::rows::{self, Released};
 use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Block, Pageblock, split};
-use crate::tag::{Kind, Tag};
+use crate::tag::{FreedBy, Kind, Tag};
 use crate::{FrameTable, FreeError};
 use memplug_units::{Order, OwnerId, Pfn};
 
@@ -25,6 +25,13 @@ impl FrameTable {
     pub fn put(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
         if order == Order::PAGEBLOCK && self.put_one(pfn, owner)
             || order == Order::MAX && self.put_two(pfn, owner)
+            || is_run(order)
+                && self.put_run(
+                    pfn,
+                    order,
+                    rows::mask(order.get()),
+                    Tag::freed_by(owner, order),
+                )
         {
             return Ok(());
         }
@@ -76,6 +83,47 @@ impl FrameTable {
             }
         }
         put
+    }
+
+    /// The same for orders 1 to 6: notes what it put back.
+    #[inline(never)]
+    fn put_run(&self, pfn: Pfn, order: Order, run: u64, by: FreedBy) -> bool {
+        let (pageblock, page) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return false;
+        };
+        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        if !tag.is(by) || !pfn.is_aligned(order) {
+            return false;
+        }
+        // Who holds it looks after it. The area before the release: the way to it is not waited for.
+        let area = match tag.is_held() {
+            true => None,
+            false => self.directory.area_of(pageblock),
+        };
+        let Some(released) = rows::release_run(block.rows, run, page) else {
+            return false;
+        };
+        handshake();
+        let Some((area, bit)) = area else {
+            return !released.notable
+                || Tag(block.tag.load(Ordering::SeqCst)).is_held()
+                || self.settled(pageblock);
+        };
+        self.recent.note(pfn, tag);
+        // Whoever clears the bit looks at the rows afterwards.
+        if area.partial().load(Ordering::SeqCst) & bit != 0
+            && !(released.empty && rows::all_free(block.rows))
+        {
+            return true;
+        }
+        self.settled(pageblock)
+    }
+
+    #[inline(never)] // out of the way, and the last thing that is called
+    fn settled(&self, pageblock: Pageblock) -> bool {
+        self.settle(pageblock);
+        true
     }
 
     /// The same for other orders, and for all that does not fit.
@@ -264,6 +312,12 @@ impl FrameTable {
         self.list_whole(pageblock);
         Some(true)
     }
+}
+
+/// Whether chunks of this order are runs of several bits in a row.
+#[inline(always)]
+fn is_run(order: Order) -> bool {
+    (1..=rows::ROW_ORDER).contains(&order.get())
 }
 
 /// Makes the first or only pageblock of a huge chunk empty, if it is not isolated. The head decides

@@ -146,13 +146,32 @@ impl FrameTable {
 
     #[inline(never)]
     fn get_cached_chunk(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        let order = class.order().get();
-        if order > ROW_ORDER {
+        match self.recent.get(self.cpu(cpu), class) {
+            0 => self.get_from_row(cpu, class, key),
+            noted => self.get_recent(cpu, class, key, Pfn::new(noted)),
+        }
+    }
+
+    #[inline(never)]
+    fn get_from_row(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        let order = class.order();
+        if order.get() > ROW_ORDER {
             return None;
         }
-        self.get_from_slot(cpu, class, key, |row| rows::claim_in_row(row, order))
+        let cpu = self.cpu(cpu);
+        // Relaxed: as in `get_from_slot`.
+        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
+        if !slot.serves(key) {
+            return None;
+        }
+        let block = self.directory.block(slot.pageblock())?;
+        let row = slot.row();
+        let Some(bit) = rows::claim_in_row(&block.rows[row], order.get()) else {
             // Rows of such chunks are soon full: the next one without the list of zones.
-            .or_else(|| self.get_reserved(self.cpu(cpu), class, key))
+            return self.get_reserved(cpu, class, key);
+        };
+        let pfn = join(slot.pageblock(), row * 64 + bit as usize);
+        self.confirm(block.tag, slot.tag(class, cpu), pfn, order)
     }
 
     #[inline(always)]
@@ -245,7 +264,8 @@ impl FrameTable {
     }
 
     /// From any row of the reserved pageblock; gives the reservation up if it is full.
-    fn get_reserved(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+    #[inline(never)]
+    pub(crate) fn get_reserved(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         let word = self.slot(cpu, class)?;
         let slot = Slot(word.load(Ordering::Relaxed));
         if !slot.serves(key) {

@@ -11,7 +11,7 @@
 //! - `rows`: the bits of a pageblock. `tag`: what a pageblock is. `table`: where both lie.
 //! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
 //!   `watermark`: min, low, high.
-//! - `slot`: reservations of processors. `partial`, `whole`: where chunks come from.
+//! - `slot`: reservations of processors. `partial`, `whole`, `recent`: where chunks come from.
 //!   `get`, `free`, `mixed`: get and put.
 //! - `isolate`: take pageblocks out of service, put them back, bring them on and off line.
 //! - `count`: statistics, computed from the bits. `walk`: who holds what.
@@ -36,6 +36,7 @@ mod isolate;
 mod mixed;
 mod own_map;
 mod partial;
+mod recent;
 mod rows;
 mod shown;
 mod slot;
@@ -56,6 +57,7 @@ pub use walk::Allocation;
 pub use zone::{Watermarks, ZoneId};
 
 use crate::mixed::SideTables;
+use crate::recent::Recent;
 use crate::slot::OwnerSlots;
 use crate::sync::{Apart, AtomicU32, Mutex};
 use crate::table::Directory;
@@ -119,6 +121,7 @@ pub struct FrameTable {
     cells_shift: u32,
     owner_count: AtomicU32,
     cpus: u16,
+    recent: Recent,
     /// Apart from what every get and put reads.
     mixed: Apart<Mutex<SideTables>>,
 }
@@ -163,6 +166,7 @@ impl FrameTable {
             cells_shift: slot::cells_shift(cpus),
             owner_count: AtomicU32::new(0),
             cpus,
+            recent: Recent::new(cpus)?,
             mixed: Apart::new(Mutex::new(SideTables::new())),
         };
         table.add_owner().map_err(|_| TableError::NoMemory)?; // RESERVED

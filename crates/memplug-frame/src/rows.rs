@@ -27,11 +27,8 @@ const ALIGNED: [u64; 7] = [
 /// The bits of a chunk of `order` that starts at bit 0 of a word.
 #[inline(always)]
 pub(crate) const fn mask(order: u8) -> u64 {
-    if order >= ROW_ORDER {
-        u64::MAX
-    } else {
-        (1 << (1u64 << order)) - 1
-    }
+    let order = if order < ROW_ORDER { order } else { ROW_ORDER };
+    u64::MAX >> (64 - (1u32 << order))
 }
 
 /// First bits of all free aligned runs of `order` in a word.
@@ -84,6 +81,22 @@ pub(crate) fn claim_in_row(word: &AtomicU64, order: u8) -> Option<u32> {
     }
 }
 
+/// Claims the run of `order` (at most 6) that begins with this page, if it is free.
+#[inline(always)]
+pub(crate) fn claim_at(rows: &[AtomicU64; ROWS], order: u8, page: usize) -> Option<()> {
+    let word = &rows[page / 64];
+    let run = mask(order) << (page % 64);
+    let mut seen = word.load(Ordering::Relaxed);
+    while seen & run == 0 {
+        // SeqCst: as in `claim_in_row`.
+        match word.compare_exchange_weak(seen, seen | run, Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => return Some(()),
+            Err(now) => seen = now,
+        }
+    }
+    None
+}
+
 /// Claims one run of `order` (at most 8) anywhere in the pageblock, looking from row `from` on;
 /// returns its first page. A failed claim above [`ROW_ORDER`] may have held rows for a moment:
 /// the caller settles the pageblock.
@@ -134,6 +147,8 @@ pub(crate) fn fill(word: &AtomicU64, bits: u64) {
 pub(crate) struct Released {
     /// The first row touched was full before, or is empty now: the pageblock wants a look.
     pub(crate) notable: bool,
+    /// The first row touched is empty now.
+    pub(crate) empty: bool,
 }
 
 /// Clears the run at `page`; `None`, with nothing changed, if not all of it was set.
@@ -143,6 +158,12 @@ pub(crate) fn release(rows: &[AtomicU64], order: Order, page: usize) -> Option<R
         return release_whole_rows(rows, order, page);
     }
     release_in_row(&rows[page / 64], mask(order.get()) << (page % 64))
+}
+
+/// The same for an order of at most 6, with its [`mask`].
+#[inline(always)]
+pub(crate) fn release_run(rows: &[AtomicU64; ROWS], run: u64, page: usize) -> Option<Released> {
+    release_in_row(&rows[page / 64], run << (page % 64))
 }
 
 /// The same for one page.
@@ -166,6 +187,7 @@ fn release_in_row(word: &AtomicU64, mask: u64) -> Option<Released> {
     }
     Some(Released {
         notable: old == u64::MAX || old == mask,
+        empty: old == mask,
     })
 }
 
@@ -188,12 +210,18 @@ fn release_whole_rows(rows: &[AtomicU64], order: Order, page: usize) -> Option<R
             return None;
         }
     }
-    Some(Released { notable: true })
+    Some(Released {
+        notable: true,
+        empty: true,
+    })
 }
 
 /// Whether no page is allocated.
 pub(crate) fn all_free(rows: &[AtomicU64]) -> bool {
-    rows.iter().all(|row| row.load(Ordering::SeqCst) == 0)
+    // Without a branch: which row it shows in is as good as random.
+    rows.iter()
+        .fold(0, |used, row| used | row.load(Ordering::SeqCst))
+        == 0
 }
 
 /// Whether every page is allocated.

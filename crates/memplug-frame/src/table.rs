@@ -228,6 +228,16 @@ impl Directory {
         })
     }
 
+    /// Whether two pageblocks lie in the same zone.
+    #[inline(always)]
+    pub(crate) fn are_in_one_zone(&self, one: Pageblock, other: Pageblock) -> bool {
+        let zone = |pageblock| {
+            let area = self.area(pageblock >> self.area_shift)?;
+            Some(area.words[ZONE].load(Ordering::SeqCst))
+        };
+        one >> self.area_shift == other >> self.area_shift || zone(one) == zone(other)
+    }
+
     /// The tags of an area's pageblocks. Areas never cross chunks.
     #[inline]
     pub(crate) fn tags(&self, area: u64) -> Option<&[AtomicU64]> {

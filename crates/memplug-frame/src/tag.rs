@@ -5,13 +5,14 @@
 //! | 0-2 | [`Kind`] |
 //! | 3 | isolated: nothing may be allocated from it |
 //! | 4 | busy: one thread is changing the kind; others wait or go elsewhere |
-//! | 5-8 | order of its allocations |
-//! | 9-10 | their migrate type |
-//! | 11-26 | their owner |
-//! | 27-38 | 1 + the processor that has it reserved, 0 if none |
-//! | 39-54 | generation, one up each time the pageblock is taken whole or goes |
+//! | 5 | reserved: the processor named below has it reserved now |
+//! | 6-9 | order of its allocations |
+//! | 10-11 | their migrate type |
+//! | 12-27 | their owner |
+//! | 28-39 | 1 + the processor that reserved it last, 0 if none did |
+//! | 40-55 | generation, one up each time the pageblock is taken whole or goes |
 //!
-//! A *class* is order, migrate type and owner together (bits 5-26). A pageblock serves one
+//! A *class* is order, migrate type and owner together (bits 6-27). A pageblock serves one
 //! class as long as there is room ([`Kind::Uniform`]); that is how an owner is known for every
 //! frame at 8 bytes a pageblock. Invariant I-FRAME-1: a thread that claimed a frame under a tag
 //! gives it back unless the tag still reads the same afterwards.
@@ -111,12 +112,18 @@ pub(crate) enum Kind {
 const KIND_BITS: u64 = 7;
 const ISOLATED: u64 = 1 << 3;
 const BUSY: u64 = 1 << 4;
-const CLASS_SHIFT: u32 = 5;
+const RESERVED: u64 = 1 << 5;
+const CLASS_SHIFT: u32 = 6;
 const CLASS_BITS: u64 = (1 << 22) - 1;
-const CPU_SHIFT: u32 = 27;
+const CPU_SHIFT: u32 = 28;
 const CPU_BITS: u64 = (1 << 12) - 1;
-const GEN_SHIFT: u32 = 39;
+const GEN_SHIFT: u32 = 40;
 const GEN_BITS: u64 = (1 << 16) - 1;
+
+/// The bits that say that the processor has it reserved.
+const fn reserved_by(cpu: CpuId) -> u64 {
+    RESERVED | ((cpu.get() as u64 + 1) & CPU_BITS) << CPU_SHIFT
+}
 
 /// Processors that can have reservations.
 pub(crate) const MAX_CPUS: u16 = CPU_BITS as u16 - 1;
@@ -127,15 +134,10 @@ pub(crate) struct Tag(pub(crate) u64);
 impl Tag {
     pub(crate) const fn new(kind: Kind, class: Class, cpu: Option<CpuId>, generation: u16) -> Self {
         let cpu = match cpu {
-            Some(cpu) => cpu.get() as u64 + 1,
+            Some(cpu) => reserved_by(cpu),
             None => 0,
         };
-        Self(
-            kind as u64
-                | (class.0 as u64) << CLASS_SHIFT
-                | (cpu & CPU_BITS) << CPU_SHIFT
-                | (generation as u64) << GEN_SHIFT,
-        )
+        Self(kind as u64 | (class.0 as u64) << CLASS_SHIFT | cpu | (generation as u64) << GEN_SHIFT)
     }
     /// Nothing allocated, of this generation.
     pub(crate) const fn none(generation: u16) -> Self {
@@ -163,11 +165,11 @@ impl Tag {
         self.0 & BUSY != 0
     }
     pub(crate) const fn is_reserved(self) -> bool {
-        self.0 & (CPU_BITS << CPU_SHIFT) != 0
+        self.0 & RESERVED != 0
     }
     /// Reserved, isolated or busy: someone else will look after its free frames.
     pub(crate) const fn is_held(self) -> bool {
-        self.0 & (CPU_BITS << CPU_SHIFT | ISOLATED | BUSY) != 0
+        self.0 & (RESERVED | ISOLATED | BUSY) != 0
     }
     /// Kind none, not isolated and not busy.
     #[inline(always)]
@@ -181,16 +183,29 @@ impl Tag {
         Self(self.0 & !BUSY)
     }
     pub(crate) const fn isolated(self) -> Self {
-        Self((self.0 | ISOLATED) & !(CPU_BITS << CPU_SHIFT))
+        Self((self.0 | ISOLATED) & !RESERVED)
     }
     pub(crate) const fn not_isolated(self) -> Self {
         Self(self.0 & !ISOLATED)
     }
+    /// Who had it reserved stays to be seen.
     pub(crate) const fn unreserved(self) -> Self {
-        Self(self.0 & !(CPU_BITS << CPU_SHIFT))
+        Self(self.0 & !RESERVED)
     }
     pub(crate) const fn reserved_by(self, cpu: CpuId) -> Self {
-        Self(self.unreserved().0 | (cpu.get() as u64 + 1) << CPU_SHIFT)
+        Self(self.0 & !(CPU_BITS << CPU_SHIFT) | reserved_by(cpu))
+    }
+    /// 1 + the processor that has it reserved or had it last, 0 if none did.
+    #[inline(always)]
+    pub(crate) const fn home(self) -> usize {
+        (self.0 >> CPU_SHIFT & CPU_BITS) as usize
+    }
+    /// Whether chunks of the class may be taken from it without holding it: kind uniform, of this
+    /// class, and neither reserved, isolated nor busy.
+    #[inline(always)]
+    pub(crate) const fn is_open_to(self, class: Class) -> bool {
+        let mask = KIND_BITS | ISOLATED | BUSY | RESERVED | CLASS_BITS << CLASS_SHIFT;
+        self.0 & mask == Self::new(Kind::Uniform, class, None, 0).0
     }
     pub(crate) const fn with_kind(self, kind: Kind) -> Self {
         Self(self.0 & !KIND_BITS | kind as u64)
@@ -200,16 +215,30 @@ impl Tag {
     /// huge, and the right order and owner. The migrate type is not the freer's to know.
     #[inline(always)]
     pub(crate) const fn is_freed_by(self, owner: OwnerId, order: Order) -> bool {
+        self.is(Self::freed_by(owner, order))
+    }
+
+    /// What the tag must say for [`Tag::is_freed_by`].
+    #[inline(always)]
+    pub(crate) const fn freed_by(owner: OwnerId, order: Order) -> FreedBy {
         let kind = if order.get() >= PAGEBLOCK_ORDER {
             Kind::Huge
         } else {
             Kind::Uniform
         };
         let class = Class::new(owner, MigrateType::Unmovable, order);
-        let mask = KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT);
-        self.0 & mask == Self::new(kind, class, None, 0).0
+        FreedBy(Self::new(kind, class, None, 0).0)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is(self, freed_by: FreedBy) -> bool {
+        self.0 & (KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT)) == freed_by.0
     }
 }
+
+/// Kind, order and owner of a chunk, as they stand in the tag.
+#[derive(Clone, Copy)]
+pub(crate) struct FreedBy(u64);
 
 #[cfg(test)]
 mod tests {
@@ -231,6 +260,15 @@ mod tests {
             prop_assert_eq!(tag.class().order(), order);
             prop_assert_eq!(tag.generation(), generation);
             prop_assert_eq!(tag.is_reserved(), cpu.is_some());
+            prop_assert_eq!(tag.home(), cpu.map_or(0, |cpu| usize::from(cpu) + 1));
+            prop_assert_eq!(tag.unreserved().home(), tag.home());
+            prop_assert_eq!(tag.unreserved().reserved_by(CpuId::new(3)).home(), 4);
+            prop_assert!(!tag.is_open_to(class)); // mixed
+            let open = tag.with_kind(Kind::Uniform).unreserved();
+            prop_assert!(open.is_open_to(class) && !open.is_held());
+            prop_assert!(!open.isolated().is_open_to(class) && !open.busy().is_open_to(class));
+            prop_assert!(!open.reserved_by(CpuId::new(0)).is_open_to(class));
+            prop_assert!(!open.is_open_to(Class::from_bits(class.bits() ^ 1 << 4)));
             prop_assert!(!tag.is_isolated() && !tag.is_busy());
             let isolated = tag.isolated();
             prop_assert!(isolated.is_isolated() && !isolated.is_reserved());

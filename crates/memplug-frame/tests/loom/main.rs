@@ -11,6 +11,7 @@ mod claims;
 mod frees;
 mod isolation;
 mod plugging;
+mod recent;
 
 use loom::thread;
 use memplug_frame::sync::set_strong;
