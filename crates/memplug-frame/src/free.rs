@@ -96,21 +96,25 @@ impl FrameTable {
         if !tag.is(by) || !pfn.is_aligned(order) {
             return false;
         }
-        // Who holds it looks after it. The area before the release: the way to it is not waited for.
-        let area = match tag.is_held() {
-            true => None,
-            false => self.directory.area_of(pageblock),
+        if tag.is_held() {
+            // Who holds it looks after it, unless it is given up meanwhile.
+            let Some(released) = rows::release_run(block.rows, run, page) else {
+                return false;
+            };
+            handshake();
+            return !released.notable
+                || Tag(block.tag.load(Ordering::SeqCst)).is_held()
+                || self.settled(pageblock);
+        }
+        // Before the release: the way to the area is not waited for.
+        let Some((area, bit)) = self.directory.area_of(pageblock) else {
+            return false;
         };
         let Some(released) = rows::release_run(block.rows, run, page) else {
             return false;
         };
-        handshake();
-        let Some((area, bit)) = area else {
-            return !released.notable
-                || Tag(block.tag.load(Ordering::SeqCst)).is_held()
-                || self.settled(pageblock);
-        };
         self.recent.note(pfn, tag);
+        handshake();
         // Whoever clears the bit looks at the rows afterwards.
         if area.partial().load(Ordering::SeqCst) & bit != 0
             && !(released.empty && rows::all_free(block.rows))

@@ -231,11 +231,14 @@ impl Directory {
     /// Whether two pageblocks lie in the same zone.
     #[inline(always)]
     pub(crate) fn are_in_one_zone(&self, one: Pageblock, other: Pageblock) -> bool {
-        let zone = |pageblock| {
-            let area = self.area(pageblock >> self.area_shift)?;
-            Some(area.words[ZONE].load(Ordering::SeqCst))
+        let (one, other) = (one >> self.area_shift, other >> self.area_shift);
+        if one == other {
+            return true;
+        }
+        let (Some(one), Some(other)) = (self.area(one), self.area(other)) else {
+            return false;
         };
-        one >> self.area_shift == other >> self.area_shift || zone(one) == zone(other)
+        one.words[ZONE].load(Ordering::SeqCst) == other.words[ZONE].load(Ordering::SeqCst)
     }
 
     /// The tags of an area's pageblocks. Areas never cross chunks.
