@@ -35,16 +35,15 @@ impl FrameTable {
         {
             return Ok(());
         }
-        let (pageblock, page) = split(pfn);
-        let Some(block) = self.directory.block(pageblock) else {
+        let Some((row, word)) = self.directory.row(pfn.get() >> 6) else {
             return Err(FreeError::NotMemory { pfn });
         };
-        let tag = Tag(block.tag.load(Ordering::SeqCst));
+        let tag = Tag(word.load(Ordering::SeqCst));
         if order != Order::ZERO || !tag.is_freed_by(owner, Order::ZERO) {
-            return self.put_chunk(pfn, order, owner, block);
+            return self.put_chunk(pfn, order, owner);
         }
-        match rows::release_bit(block.rows, page) {
-            Some(released) => self.look_after(pageblock, block, released),
+        match rows::release_bit(row, pfn.get()) {
+            Some(released) => self.look_after(split(pfn).0, word, released),
             None => return self.not_allocated(pfn),
         }
         Ok(())
@@ -132,14 +131,11 @@ impl FrameTable {
 
     /// The same for other orders, and for all that does not fit.
     #[inline(never)] // leaves the fast path of order 0 few registers to save
-    fn put_chunk(
-        &self,
-        pfn: Pfn,
-        order: Order,
-        owner: OwnerId,
-        block: Block<'_>,
-    ) -> Result<(), FreeError> {
+    fn put_chunk(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
         let (pageblock, page) = split(pfn);
+        let Some(block) = self.directory.block(pageblock) else {
+            return Err(FreeError::NotMemory { pfn });
+        };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         if !tag.is_freed_by(owner, order) || !pfn.is_aligned(order) {
             return self.put_slow(pfn, order, owner, block);
@@ -148,16 +144,16 @@ impl FrameTable {
             return self.put_huge(pageblock, order, tag, block);
         }
         match rows::release(block.rows, order, page) {
-            Some(released) => self.look_after(pageblock, block, released),
+            Some(released) => self.look_after(pageblock, block.tag, released),
             None => return self.not_allocated(pfn),
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn look_after(&self, pageblock: Pageblock, block: Block<'_>, released: Released) {
+    fn look_after(&self, pageblock: Pageblock, tag: &AtomicU64, released: Released) {
         handshake();
-        if released.notable && !Tag(block.tag.load(Ordering::SeqCst)).is_held() {
+        if released.notable && !Tag(tag.load(Ordering::SeqCst)).is_held() {
             self.settle(pageblock);
         }
     }

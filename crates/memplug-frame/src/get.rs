@@ -188,11 +188,10 @@ impl FrameTable {
         if !slot.serves(key) {
             return None;
         }
-        let block = self.directory.block(slot.pageblock())?;
-        let row = slot.row();
-        let bit = claim(&block.rows[row])?;
-        let pfn = join(slot.pageblock(), row * 64 + bit as usize);
-        self.confirm(block.tag, slot.tag(class, cpu), pfn, class.order())
+        let (row, tag) = self.directory.row(slot.row_number())?;
+        let bit = claim(row)?;
+        let pfn = Pfn::new(slot.row_number() << 6 | u64::from(bit));
+        self.confirm(tag, slot.tag(class, cpu), pfn, class.order())
     }
 
     /// A chunk for the request, from wherever it allows.

@@ -166,10 +166,10 @@ pub(crate) fn release_run(rows: &[AtomicU64; ROWS], run: u64, page: usize) -> Op
     release_in_row(&rows[page / 64], run << (page % 64))
 }
 
-/// The same for one page.
+/// The same for one page of a row.
 #[inline(always)]
-pub(crate) fn release_bit(rows: &[AtomicU64; ROWS], page: usize) -> Option<Released> {
-    release_in_row(&rows[page / 64], 1 << (page % 64))
+pub(crate) fn release_bit(row: &AtomicU64, page: u64) -> Option<Released> {
+    release_in_row(row, 1 << (page % 64))
 }
 
 #[inline(always)]

@@ -119,6 +119,11 @@ impl Slot {
     pub(crate) const fn pageblock(self) -> Pageblock {
         (self.0 & !Self::FILLED) >> 35
     }
+    /// The row, counted from frame 0 on.
+    #[inline(always)]
+    pub(crate) const fn row_number(self) -> u64 {
+        (self.0 & !Self::FILLED) >> 32
+    }
     pub(crate) const fn at_row(self, row: usize) -> Self {
         Self(self.0 & !(7 << 32) | (row as u64 & 7) << 32)
     }

@@ -38,6 +38,8 @@ const AREA_WORDS: usize = 4;
 const COMING: u64 = u64::MAX;
 /// A chunk describes 2 to this pageblocks: 16 GiB of 4 KiB pages. Under loom every word is dear.
 const CHUNK_SHIFT: u32 = if cfg!(loom) { 2 } else { 13 };
+/// So many rows.
+const ROWS_SHIFT: u32 = CHUNK_SHIFT + ROWS.ilog2();
 /// Areas whose words lie together.
 const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
 /// The page bits of a chunk, with room to start them at a cache line, and then the tags.
@@ -193,6 +195,20 @@ impl Directory {
             rows: chunk[pad + at * ROWS..].first_chunk()?,
             tag: &chunk[TAGS_AT + at],
         })
+    }
+
+    /// A row by its number, counted from frame 0 on, and the tag of its pageblock, if their
+    /// metadata exists. As [`Directory::block`], but where the row lies in its chunk is known
+    /// before the chunk is: from there to the row it is one load.
+    #[inline(always)]
+    pub(crate) fn row(&self, number: u64) -> Option<(&AtomicU64, &AtomicU64)> {
+        let at = (number & ((1 << ROWS_SHIFT) - 1)) as usize;
+        #[cfg(not(loom))]
+        let pad = self.pad.load(Ordering::Relaxed) as usize % ROWS;
+        #[cfg(loom)]
+        let pad = 0;
+        let chunk = self.chunks.get((number >> ROWS_SHIFT) as usize)?.get()?;
+        Some((&chunk[pad + at], &chunk[TAGS_AT + at / ROWS]))
     }
 
     /// The tag of a pageblock, if its metadata exists.
