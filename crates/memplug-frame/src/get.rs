@@ -146,19 +146,20 @@ impl FrameTable {
 
     #[inline(never)]
     fn get_cached_chunk(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        match self.recent.get(self.cpu(cpu), class) {
+        let cpu = self.cpu(cpu);
+        match self.recent.get(cpu, class) {
             0 => self.get_from_row(cpu, class, key),
             noted => self.get_recent(cpu, class, key, Pfn::new(noted)),
         }
     }
 
+    /// From the row that the processor's slot names. The number is one that `cpu` gave.
     #[inline(never)]
     fn get_from_row(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         let order = class.order();
         if order.get() > ROW_ORDER {
             return None;
         }
-        let cpu = self.cpu(cpu);
         // Relaxed: as in `get_from_slot`.
         let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
         if !slot.serves(key) {

@@ -82,13 +82,12 @@ impl FrameTable {
         key: RequestKey,
         noted: Pfn,
     ) -> Option<Pfn> {
-        self.claim_recent(self.cpu(cpu), class, key, noted)
+        self.claim_recent(cpu, class, key, noted)
             .or_else(|| self.get_other(cpu, class, key))
     }
 
     #[cold]
     fn get_other(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        let cpu = self.cpu(cpu);
         self.recent.forget(cpu, class);
         self.get_reserved(cpu, class, key)
     }
