@@ -87,7 +87,7 @@ impl Hotplug {
         if cpu.get() < self.config.cpus {
             cpu
         } else {
-            CpuId::new(cpu.get() % self.config.cpus)
+            CpuId::new(cpu.get() % self.config.cpus.max(1))
         }
     }
 

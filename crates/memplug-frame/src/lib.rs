@@ -116,9 +116,8 @@ pub const RESERVED: OwnerId = OwnerId::new(0);
 pub struct FrameTable {
     directory: Directory,
     zones: Box<[ZoneFrames]>,
-    /// Two to the `cells_shift` for each owner.
+    /// A cell an owner for each group of processors, group by group.
     owners: Box<[OnceBox<OwnerSlots>]>,
-    cells_shift: u32,
     owner_count: AtomicU32,
     cpus: u16,
     recent: Recent,
@@ -160,10 +159,9 @@ impl FrameTable {
         let table = Self {
             directory: Directory::new(geometry, limit, area_pageblocks)?,
             zones: (0..zones).map(|_| ZoneFrames::new()).collect(),
-            owners: (0..usize::from(MAX_OWNERS) << slot::cells_shift(cpus))
+            owners: (0..usize::from(MAX_OWNERS) * slot::groups(cpus))
                 .map(|_| OnceBox::new())
                 .collect(),
-            cells_shift: slot::cells_shift(cpus),
             owner_count: AtomicU32::new(0),
             cpus,
             recent: Recent::new(cpus)?,

@@ -64,12 +64,9 @@ fn no_slots() -> Apart<[AtomicU64; STRIDE * GROUP]> {
     Apart::new(core::array::from_fn(|_| AtomicU64::new(0)))
 }
 
-/// Binary logarithm of the number of cells that an owner has for its slots.
-pub(crate) fn cells_shift(cpus: u16) -> u32 {
-    usize::from(cpus)
-        .div_ceil(GROUP)
-        .next_power_of_two()
-        .trailing_zeros()
+/// Groups of processors: each has a cell an owner.
+pub(crate) fn groups(cpus: u16) -> usize {
+    usize::from(cpus).div_ceil(GROUP)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,8 +142,8 @@ impl FrameTable {
             self.owner_count.fetch_sub(1, Ordering::Relaxed);
             return Err(OwnerError::TooMany(MAX_OWNERS));
         }
-        let cells = usize::from(self.cpus).div_ceil(GROUP);
-        for cell in &self.owners[(number as usize) << self.cells_shift..][..cells] {
+        let cells = self.owners.iter().skip(number as usize);
+        for cell in cells.step_by(usize::from(MAX_OWNERS)) {
             // The number is this thread's alone, so nobody else fills the cell.
             if cell.get_or_try_init(|| try_boxed(no_slots)).is_err() {
                 // The number is given back, unless somebody took the next one meanwhile.
@@ -193,7 +190,12 @@ impl FrameTable {
     #[inline(always)]
     fn slots_of(&self, cpu: CpuId, class: Class) -> Option<(&[AtomicU64; STRIDE * GROUP], usize)> {
         let (owner, cpu) = (usize::from(class.owner().get()), usize::from(cpu.get()));
-        let cell = (owner << self.cells_shift) + cpu / GROUP;
+        if owner >= usize::from(MAX_OWNERS) {
+            return None;
+        }
+        // Group by group: where a cell lies is known from the owner without a shift by a number
+        // that would have to be loaded.
+        let cell = cpu / GROUP * usize::from(MAX_OWNERS) + owner;
         let [slots] = self.owners.get(cell)?.get()?;
         Some((slots, cpu % GROUP * STRIDE + place_of(class)))
     }
@@ -267,9 +269,13 @@ impl FrameTable {
             .owner_count
             .load(Ordering::Relaxed)
             .min(u32::from(MAX_OWNERS));
-        let cells = (owners as usize) << self.cells_shift;
-        for (cell, slots) in self.owners[..cells].iter().enumerate() {
-            let (owner, group) = (cell >> self.cells_shift, cell % (1 << self.cells_shift));
+        let cells = (0..groups(self.cpus)).flat_map(|group| {
+            let first = group * usize::from(MAX_OWNERS);
+            let of = self.owners.get(first..first + owners as usize);
+            let of = of.unwrap_or_default().iter().enumerate();
+            of.map(move |(owner, slots)| (group, owner, slots))
+        });
+        for (group, owner, slots) in cells {
             let words = slots.get().into_iter().flatten().flat_map(|slots| &**slots);
             for (at, word) in words.enumerate() {
                 if !is_slot(at % STRIDE) || !concerned(at % STRIDE) {
