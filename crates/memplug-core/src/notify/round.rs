@@ -11,10 +11,9 @@ use super::chain::{Chain, Notice};
 use super::event::{MemoryEvent, MemoryNotify};
 use super::invoke::{Panicked, guarded};
 use super::list::List;
-use super::subscriber::{Reply, Said, Seat, Subscriber};
+use super::subscriber::{Asked, Said, Seat, Subscriber, lies_near};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -94,7 +93,7 @@ struct Round<'a> {
     end: usize,
     /// But these are not. Ascending.
     except: &'a [usize],
-    notice: &'a Notice<'a>,
+    asked: Asked<'a>,
     now: &'a dyn Fn() -> Duration,
     /// What each said, in the order of the list.
     said: Vec<Said>,
@@ -107,47 +106,54 @@ struct Round<'a> {
 }
 
 /// Calls one after the other as long as they are there, quick, and say no more than consent. Returns
-/// how many had their turn, and what the last of them said if it was more.
+/// how many had their turn; if the last of them said more, that is put aside.
 ///
 /// What they said is written down as they say it: should one panic, the first of whom nothing is
 /// known is the one. A function of its own, so that all that the loop needs stays in registers; and
 /// eight in one turn of the loop, since every jump counts.
 #[inline(never)]
-fn call_quick(
-    seats: &[Seat],
-    said: &mut [Said],
-    notice: &Notice<'_>,
-) -> (usize, Option<Box<Answer>>) {
+fn call_quick(seats: &[Seat], said: &mut [Said], asked: &Asked<'_>) -> usize {
     let mut consents = 0;
     let (eights, rest) = seats.as_chunks::<8>();
     let (said_by_eights, said_by_rest) = said.as_chunks_mut::<8>();
     for (seats, said) in eights.iter().zip(said_by_eights) {
         for (seat, said) in seats.iter().zip(said) {
-            match seat.call_if_quick(notice) {
-                Reply::Consent(consent) => *said = consent.into(),
-                other => return no_consent(consents, other, said),
+            let now = call_near(seat, asked);
+            if !now.is_consent() {
+                return no_consent(consents, now, said);
             }
+            *said = now;
             consents += 1;
         }
     }
     for (seat, said) in rest.iter().zip(said_by_rest) {
-        match seat.call_if_quick(notice) {
-            Reply::Consent(consent) => *said = consent.into(),
-            other => return no_consent(consents, other, said),
+        let now = call_near(seat, asked);
+        if !now.is_consent() {
+            return no_consent(consents, now, said);
         }
+        *said = now;
         consents += 1;
     }
-    (consents, None)
+    consents
 }
 
-/// What [`call_quick`] returns if the one behind so many says something else.
+/// Calls it if it is there, quick, and where it lies need not be computed.
+#[inline(always)]
+fn call_near(seat: &Seat, asked: &Asked<'_>) -> Said {
+    match lies_near(seat) {
+        true => seat.call_if_quick(asked),
+        false => Said::Nothing,
+    }
+}
+
+/// What [`call_quick`] returns if the one behind so many says something else, or nothing.
 #[cold]
-fn no_consent(consents: usize, reply: Reply, said: &mut Said) -> (usize, Option<Box<Answer>>) {
-    let Reply::Other(answer) = reply else {
-        return (consents, None);
-    };
+fn no_consent(consents: usize, now: Said, said: &mut Said) -> usize {
+    if now != Said::Other {
+        return consents;
+    }
     *said = Said::Other;
-    (consents + 1, Some(answer))
+    consents + 1
 }
 
 impl<'a> Round<'a> {
@@ -161,7 +167,7 @@ impl<'a> Round<'a> {
             list,
             end,
             except,
-            notice,
+            asked: Asked::new(notice),
             now,
             said: alloc::vec![Said::NotYet; end],
             turns: 0,
@@ -191,13 +197,13 @@ impl<'a> Round<'a> {
             let said = &mut self.said[self.turns..end];
             let several = seats.len().min(said.len());
             let (seats, said) = (&seats[..several], &mut said[..several]);
-            let (count, mut other) = call_quick(seats, said, self.notice);
+            let count = call_quick(seats, said, &self.asked);
             self.turns += count;
             if count == 0 {
-                other = self.call_alone(&**next);
+                self.call_alone(&**next);
             }
-            if let Some(answer) = other {
-                self.others.push(Ok(*answer));
+            if let Some(answer) = self.asked.other() {
+                self.others.push(Ok(answer));
                 return true;
             }
         }
@@ -205,17 +211,11 @@ impl<'a> Round<'a> {
     }
 
     /// Calls the next, between two looks at the clock.
-    fn call_alone(&mut self, next: &dyn Subscriber) -> Option<Box<Answer>> {
+    fn call_alone(&mut self, next: &dyn Subscriber) {
         self.lap();
-        let (said, other) = match next.call(self.notice) {
-            Reply::Consent(consent) => (consent.into(), None),
-            Reply::Other(answer) => (Said::Other, Some(answer)),
-            Reply::NotCalled => (Said::Nothing, None),
-        };
-        self.said[self.turns] = said;
+        self.said[self.turns] = next.call(&self.asked);
         self.turns += 1;
         self.lap();
-        other
     }
 
     /// Somebody panicked: whoever's turn it was.
@@ -242,7 +242,7 @@ impl<'a> Round<'a> {
                 // A panic refuses where that is possible, and ends nothing where it is not.
                 Err(Panicked) => {
                     self.panicked();
-                    self.notice.event.is_refusable()
+                    self.asked.event().is_refusable()
                 }
             };
             if stopped && can_stop {

@@ -7,8 +7,9 @@
 use super::answer::Answer;
 use super::books::Books;
 use super::chain::Notice;
-use alloc::boxed::Box;
+use super::event::MemoryEvent;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use memplug_frame::sync::{AtomicU32, Ordering};
 
 /// What a subscriber said, in a byte: consent is all that most ever say.
@@ -30,42 +31,51 @@ impl Said {
     pub(super) fn is_known(self) -> bool {
         self <= Self::Other
     }
-}
 
-/// What a call of a subscriber came to, in two registers.
-pub(super) enum Reply {
-    Consent(Consent),
-    Other(Box<Answer>),
-    /// It was not called: it is gone, or is to be timed alone.
-    NotCalled,
-}
-
-/// As long as a pointer, so that it lies in the register that other answers lie in.
-#[derive(Clone, Copy)]
-#[repr(usize)]
-pub(super) enum Consent {
-    Done = Said::Done as usize,
-    Ok = Said::Ok as usize,
-}
-
-impl From<Consent> for Said {
     #[inline(always)]
-    fn from(consent: Consent) -> Self {
-        match consent {
-            Consent::Done => Self::Done,
-            Consent::Ok => Self::Ok,
-        }
+    pub(super) fn is_consent(self) -> bool {
+        self <= Self::Ok
     }
 }
 
-impl From<Answer> for Reply {
-    #[inline]
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Done => Self::Consent(Consent::Done),
-            Answer::Ok => Self::Consent(Consent::Ok),
-            other => Self::Other(Box::new(other)),
+/// What subscribers are called with: one pointer, beside the one to themselves.
+pub(super) struct Asked<'a> {
+    notice: Notice<'a>,
+    /// Where an answer that is more than consent is put, so that what a call returns is a byte: nearly
+    /// all there is to a call is what it hands over.
+    aside: Cell<Option<Answer>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(notice: &Notice<'a>) -> Self {
+        Self {
+            notice: *notice,
+            aside: Cell::new(None),
         }
+    }
+
+    pub(super) fn event(&self) -> MemoryEvent {
+        self.notice.event
+    }
+
+    /// The answer of who said [`Said::Other`] last.
+    pub(super) fn other(&self) -> Option<Answer> {
+        self.aside.take()
+    }
+
+    #[inline(always)]
+    fn said(&self, answer: Answer) -> Said {
+        match answer {
+            Answer::Done => Said::Done,
+            Answer::Ok => Said::Ok,
+            other => self.put_aside(other),
+        }
+    }
+
+    #[cold]
+    fn put_aside(&self, answer: Answer) -> Said {
+        self.aside.set(Some(answer));
+        Said::Other
     }
 }
 
@@ -110,12 +120,12 @@ impl Standing {
 
 /// Who is on the chain.
 pub(super) trait Subscriber: Send + Sync {
-    /// Calls it if it is there and quick. The look at its word is part of the call, so that a round
-    /// makes one jump a subscriber and finds word and callback in one place.
-    fn call_if_quick(&self, notice: &Notice<'_>) -> Reply;
+    /// Calls it if it is there and quick, or says nothing. The look at its word is part of the call,
+    /// so that a round makes one jump a subscriber and finds word and callback in one place.
+    fn call_if_quick(&self, asked: &Asked<'_>) -> Said;
 
     /// Calls it whatever its word says.
-    fn call(&self, notice: &Notice<'_>) -> Reply;
+    fn call(&self, asked: &Asked<'_>) -> Said;
 
     /// Its word.
     fn standing(&self) -> &Standing;
@@ -127,6 +137,14 @@ pub(super) trait Subscriber: Send + Sync {
 /// A subscriber as lists and registrations hold it.
 pub(super) type Seat = Arc<dyn Subscriber>;
 
+/// Whether a subscriber lies where nearly all do, at a fixed distance from its counts of references.
+/// Behind a look at this, where it lies need not be computed: a jump that is foreseen takes
+/// less time than the computation.
+#[inline(always)]
+pub(super) fn lies_near(seat: &Seat) -> bool {
+    align_of_val(&**seat).wrapping_sub(1) < 2 * size_of::<usize>()
+}
+
 /// In this order: what a call takes comes first.
 #[repr(C)]
 struct Entry<F> {
@@ -136,16 +154,16 @@ struct Entry<F> {
 }
 
 impl<F: Fn(&Notice<'_>) -> Answer + Send + Sync> Subscriber for Entry<F> {
-    fn call_if_quick(&self, notice: &Notice<'_>) -> Reply {
+    fn call_if_quick(&self, asked: &Asked<'_>) -> Said {
         if self.standing.is_there_and_quick() {
-            (self.callback)(notice).into()
+            asked.said((self.callback)(&asked.notice))
         } else {
-            Reply::NotCalled
+            Said::Nothing
         }
     }
 
-    fn call(&self, notice: &Notice<'_>) -> Reply {
-        (self.callback)(notice).into()
+    fn call(&self, asked: &Asked<'_>) -> Said {
+        asked.said((self.callback)(&asked.notice))
     }
 
     fn standing(&self) -> &Standing {

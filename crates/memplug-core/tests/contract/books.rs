@@ -140,3 +140,54 @@ fn the_time_an_operation_took() {
     let report = lab.machine.online(block(33), None).expect("nor now");
     assert_eq!(report.took, Duration::from_secs(2));
 }
+
+/// Wherever it lies: what a callback has captured can ask for any alignment.
+#[test]
+fn subscribers_of_any_alignment_are_called_in_order() {
+    #[derive(Clone, Copy)]
+    #[repr(align(256))]
+    struct Wide(usize);
+
+    let lab = two_blocks();
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let _all: Vec<_> = (0..40)
+        .map(|number| {
+            let heard = heard.clone();
+            let hear = move |number| heard.lock().expect("nobody panics").push(number);
+            let name = format!("{number}");
+            // One alone, several in a row, and at both ends of eight.
+            if matches!(number, 0 | 7 | 8 | 12..16 | 31) {
+                let wide = Wide(number);
+                lab.machine.subscribe(&name, 0, move |_| {
+                    let place = (&raw const wide).addr();
+                    hear(if place.is_multiple_of(256) {
+                        wide.0
+                    } else {
+                        1000
+                    });
+                    Answer::Ok
+                })
+            } else {
+                lab.machine.subscribe(&name, 0, move |_| {
+                    hear(number);
+                    Answer::Done
+                })
+            }
+        })
+        .collect();
+    let expected: Vec<usize> = (0..40).collect();
+    // In the first rounds nobody is known to be quick.
+    for _ in 0..3 {
+        let gone = lab.machine.offline(block(33), &for_ever());
+        let gone = gone.expect("nobody refuses").rounds;
+        let back = lab.machine.online(block(33), None);
+        let rounds = [gone, back.expect("nobody refuses").rounds].concat();
+        let heard = std::mem::take(&mut *heard.lock().expect("nobody panics"));
+        assert_eq!(rounds.len(), 4);
+        assert_eq!(heard, expected.repeat(4));
+        for round in rounds {
+            let named: Vec<usize> = round.calls.iter().flat_map(|c| c.name.parse()).collect();
+            assert_eq!(named, expected);
+        }
+    }
+}
