@@ -1,4 +1,7 @@
 //! Reservations of many processors and owners, seen from outside: counted, used and given up.
+//!
+//! One thread, so counts are exact. What threads do to each other's reservations is left to
+//! `threads.rs` and to the models.
 #![cfg(not(loom))]
 
 use memplug_frame::{Class, FrameTable, MigrateType, Request, RequestKey, Reserves, ZoneId};
