@@ -3,7 +3,7 @@
 //! First at the pageblock behind the last one. If that is taken, at the next of those in the area
 //! that were free when all of its tags were last looked at; so where some pageblocks of an area are
 //! in use and others are not, they need not be tried one by one. If there are none of these either,
-//! at the first that the area's word shows, and then at all tags again. What is found nowhere by
+//! at the first of them again and the first that the area's word shows, and then at all tags. What is found nowhere by
 //! then is not in this area.
 //!
 //! All of it is hints, checked against the processor's grant, the zone of the area and the tag
@@ -89,12 +89,16 @@ impl FrameTable {
     ) -> Option<Pageblock> {
         let word = area.whole().load(Ordering::SeqCst);
         let (begin, order) = (self.directory.first_in(area.number), class.order());
-        // Where what was taken has been put back, the first that is shown is free. Else all tags are
-        // asked.
+        // Where what was taken has been put back, the first of the candidates is free again, or the
+        // first that is shown. Else all tags are asked.
+        let before = candidates.bits();
         let shown = beginnings(word, order);
-        candidates.set(begin, shown & shown.wrapping_neg());
-        if let Some(taken) = self.take_candidate(zone, area, class, candidates) {
-            return Some(taken);
+        for (first, bits) in [(before, before), (shown, shown & shown.wrapping_neg())] {
+            candidates.set(begin, first & first.wrapping_neg());
+            if let Some(taken) = self.take_candidate(zone, area, class, candidates) {
+                candidates.set(candidates.next(), bits);
+                return Some(taken);
+            }
         }
         let tags = self.directory.tags(area.number).filter(|_| word != 0)?;
         let free = free_of(tags, word);

@@ -18,7 +18,7 @@ use crate::sync::{AtomicU64, Ordering, handshake};
 use crate::table::{Area, Pageblock};
 use crate::tag::{Class, Kind, Tag};
 use crate::watermark::Gate;
-use crate::zone::{CpuLine, ZoneMap};
+use crate::zone::{CpuLine, LINE_AREAS, ZoneMap};
 use crate::{FrameTable, ZoneId};
 use memplug_units::{CpuId, Order};
 
@@ -154,8 +154,8 @@ impl FrameTable {
         })
     }
 
-    /// The first that `take` finds: in the processor's own area, else in the next that no other
-    /// processor takes from, else in any.
+    /// The first that `take` finds: in the processor's own area, else in the next that lies apart from
+    /// all that other processors take from, else in one that no other takes from, else in any.
     fn take_near<R>(
         &self,
         map: &ZoneMap,
@@ -177,11 +177,11 @@ impl FrameTable {
             return Some(taken);
         }
         let after = line.area().map_or(0, |area| area + 1);
-        [(after, false), (0, false), (0, true)]
+        [(after, LINE_AREAS), (0, LINE_AREAS), (0, 1), (0, 0)]
             .into_iter()
-            .find_map(|(from, shared)| {
+            .find_map(|(from, apart)| {
                 map.whole.find_from(from, |number| {
-                    if !shared && map.others_area(cpu, number) {
+                    if map.others_near(cpu, number, apart) {
                         return None;
                     }
                     let area = self.directory.area(number)?;

@@ -94,7 +94,7 @@ pub(crate) struct ZoneMap {
 const LINES: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// Areas so far from each other never have words on the same cache line.
-const LINE_AREAS: u64 = 4;
+pub(crate) const LINE_AREAS: u64 = 4;
 
 /// What one processor writes in a zone; nobody else's words share its cache lines.
 ///
@@ -226,13 +226,13 @@ impl ZoneMap {
         self.lines().filter_map(CpuLine::area)
     }
 
-    /// Whether another processor takes from this area, or from one whose words are near.
-    pub(crate) fn others_area(&self, cpu: CpuId, area: u64) -> bool {
+    /// Whether another processor takes from an area less than so far from this one.
+    pub(crate) fn others_near(&self, cpu: CpuId, area: u64, apart: u64) -> bool {
         let lines = self.lines().enumerate();
         lines
             .filter(|&(other, _)| other != usize::from(cpu.get()))
             .filter_map(|(_, line)| line.area())
-            .any(|other| other.abs_diff(area) < LINE_AREAS)
+            .any(|other| other.abs_diff(area) < apart)
     }
 }
 
