@@ -248,6 +248,8 @@ impl FrameTable {
         if area.partial().load(Ordering::SeqCst) & bit == 0 {
             area.partial().fetch_or(bit, Ordering::SeqCst);
         }
+        // Who brings the area on line looks the other way round.
+        handshake();
         if let Some(map) = area
             .zone()
             .and_then(|zone| self.zone(zone))

@@ -184,8 +184,9 @@ impl FrameTable {
         claim: impl Fn(&AtomicU64) -> Option<u32>,
     ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
-        // Relaxed: a stale slot is caught by the look at the tag in `confirm`.
-        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
+        // A stale slot is caught by the look at the tag in `confirm`. Acquire: who filled it knew the
+        // pad of all chunks, which is read before the chunk here.
+        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Acquire));
         if !slot.serves(key) {
             return None;
         }
@@ -206,6 +207,12 @@ impl FrameTable {
         if !self.knows(class.owner()) {
             return Err(AllocError::UnknownOwner {
                 owner: class.owner(),
+            });
+        }
+        if class.order() == Order::MAX && self.directory.area_pageblocks() < 2 {
+            // Two pageblocks would be of two blocks.
+            return Err(AllocError::NoMemory {
+                order: class.order(),
             });
         }
         let zones = request.zones.iter();

@@ -10,7 +10,7 @@
 //! asked for by several; the second is told.
 
 use crate::rows;
-use crate::sync::{Ordering, relax};
+use crate::sync::{Ordering, handshake, relax};
 use crate::table::{Directory, Pageblock, join, split};
 use crate::tag::{Class, Kind, MigrateType, Tag};
 use crate::whole::retag;
@@ -81,6 +81,12 @@ impl FrameTable {
             area.set_zone(Some(zone));
             map.present.insert(number);
             map.whole.insert(number);
+            // A pageblock that had room in an earlier life may be published as late as this, by one
+            // who found no zone then; who comes later finds this one.
+            handshake();
+            if area.partial().load(Ordering::SeqCst) != 0 {
+                map.partial.insert(number);
+            }
         }
     }
 

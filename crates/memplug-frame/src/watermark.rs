@@ -79,6 +79,13 @@ impl FrameTable {
             // Not for each mark that falls: it may rise again with the next block.
             if highest <= heeded / 2 {
                 frames.heeded.store(highest, Ordering::SeqCst);
+                handshake();
+                // Raised meanwhile by someone to whom what was heeded before seemed enough?
+                let now = frames.marks.highest.load(Ordering::SeqCst);
+                if now > highest {
+                    frames.heeded.store(now, Ordering::SeqCst);
+                    return false;
+                }
             }
             return true;
         }
@@ -286,6 +293,9 @@ impl FrameTable {
         let mut shown = 0;
         let stop = map.whole.find(|number| {
             let area = self.directory.area(number)?;
+            if !self.is_of(&area, map) {
+                return None;
+            }
             let word = area.exact_whole().unwrap_or_else(|| self.tidied(&area));
             shown += u64::from(word.count_ones());
             (shown >= most).then_some(())
@@ -316,6 +326,7 @@ impl FrameTable {
         });
         areas
             .filter_map(|number| self.directory.area(number))
+            .filter(|area| self.is_of(area, map))
             .inspect(|area| {
                 // What is counted by tags must not be taken off once more.
                 self.tidy(area);
@@ -330,6 +341,7 @@ impl FrameTable {
         let Some(frames) = self.zone(zone) else {
             return Gate::Closed;
         };
+        let epoch = frames.epoch.load(Ordering::SeqCst);
         let taken = frames.taken.load(Ordering::SeqCst);
         // After the zone turned careful, and before the marks are read: who changes them and found
         // the zone easy has changed them by now.
@@ -354,6 +366,12 @@ impl FrameTable {
             Ordering::SeqCst,
             Ordering::Relaxed,
         );
+        // Free pages may have become fewer since they were counted, and `allowed` may have been 0
+        // before and after.
+        handshake();
+        if frames.epoch.load(Ordering::SeqCst) != epoch {
+            frames.allowed.store(0, Ordering::SeqCst);
+        }
         Gate::Careful
     }
 
@@ -380,9 +398,11 @@ impl ZoneFrames {
     }
 
     fn new_epoch(&self) -> u64 {
+        // Before `allowed`: whose count is older finds the new epoch, or is undone here.
+        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
         // What was taken so far is at least this, so the next request counts.
         self.allowed.store(0, Ordering::SeqCst);
-        self.epoch.fetch_add(1, Ordering::SeqCst) + 1
+        epoch
     }
 }
 

@@ -192,7 +192,8 @@ impl FrameTable {
                         self.note_begun(&area, word);
                         self.choose_area(line, number, epoch);
                     } else {
-                        let still = || area.whole().load(Ordering::SeqCst) != 0;
+                        let still =
+                            || area.whole().load(Ordering::SeqCst) != 0 && self.is_of(&area, map);
                         if !still() {
                             map.whole.remove_unless(number, still);
                         }
@@ -200,6 +201,13 @@ impl FrameTable {
                     taken
                 })
             })
+    }
+
+    /// Whether the area lies in the zone of this map. It may have been listed here by one who knew it
+    /// in an earlier life.
+    pub(crate) fn is_of(&self, area: &Area<'_>, map: &ZoneMap) -> bool {
+        let of = area.zone().and_then(|zone| self.zone(zone)?.map());
+        of.is_some_and(|of| core::ptr::eq(of, map))
     }
 
     /// From now on the processor takes from this area. The one that it leaves is tidied up, since

@@ -210,8 +210,8 @@ impl ZoneMap {
     #[inline]
     pub(crate) fn note_place(&self, place: usize) {
         let bit = 1 << place;
-        if self.places.load(Ordering::Relaxed) & bit == 0 {
-            // SeqCst: see `drain_zone`.
+        // SeqCst, both: see `drain_zone`.
+        if self.places.load(Ordering::SeqCst) & bit == 0 {
             self.places.fetch_or(bit, Ordering::SeqCst);
         }
     }

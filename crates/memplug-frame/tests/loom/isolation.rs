@@ -2,6 +2,7 @@
 //! Nothing comes out of a pageblock once the call that isolated it has returned.
 
 use super::*;
+use memplug_frame::Watermarks;
 
 #[test]
 fn no_page_comes_out_of_an_isolated_pageblock() {
@@ -182,4 +183,22 @@ fn the_largest_chunk_and_the_isolation_of_a_half() {
             check_whole(&table, FIRST, 2);
         });
     }
+}
+
+#[test]
+fn no_count_from_before_an_isolation_allows_anything() {
+    explore("get | isolate", 3, || {
+        let table = machine(2, 1, 1);
+        let [min, low, high] = [600; 3].map(PageCount::new);
+        table.set_watermarks(FIRST, Watermarks { min, low, high });
+        let getter = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, ANN, PAGE))
+        };
+        assert_eq!(table.isolate(Pfn::new(512)), Ok(()));
+        table.isolated(pageblock(1));
+        getter.join().expect("the getter");
+        assert!(table.zone_counts(FIRST).free_and_cached() <= PageCount::new(512));
+        assert_eq!(get(&table, 0, ANN, PAGE), None, "below min");
+    });
 }

@@ -231,3 +231,47 @@ fn holes_stay_held_beside_a_stale_claim() {
         assert!(got.get() >= 100);
     });
 }
+
+#[test]
+fn an_area_counts_for_the_zone_it_is_in() {
+    explore("get 9 | offline, online elsewhere", 3, || {
+        let table = machine(1, 1, 1);
+        assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+        let searcher = {
+            let table = table.clone();
+            thread::spawn(move || get(&table, 0, ANN, Order::PAGEBLOCK))
+        };
+        assert_eq!(table.offline(pageblock(0)), Ok(()));
+        assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+        assert_eq!(searcher.join().expect("the searcher"), None);
+        assert_eq!(table.counted_whole(SECOND), 1);
+        assert_eq!(table.counted_whole(FIRST), 0);
+    });
+}
+
+#[test]
+fn what_was_published_before_it_went_is_found_after_it_came_back() {
+    explore(
+        "drain | isolate, put 3, offline, online elsewhere",
+        3,
+        || {
+            let table = machine(1, 1, 1);
+            let three = order(3);
+            let first = get(&table, 0, ANN, three);
+            let drainer = {
+                let table = table.clone();
+                thread::spawn(move || table.drain())
+            };
+            assert_eq!(table.isolate(Pfn::new(0)), Ok(()));
+            put_all(&table, &[(first, ANN, three)]);
+            assert_eq!(table.offline(pageblock(0)), Ok(()));
+            assert_eq!(table.online(pageblock(0), SECOND), Ok(()));
+            drainer.join().expect("the drainer");
+            let get = || get_in(&table, SECOND, 0, ANN, three);
+            let all: Vec<Pfn> = std::iter::from_fn(get).collect();
+            assert_eq!(all.len(), 64);
+            assert_eq!(table.put(all[9], three, ANN), Ok(()));
+            assert_eq!(get(), Some(all[9]), "free, and found by nobody");
+        },
+    );
+}
