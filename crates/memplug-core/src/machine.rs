@@ -171,5 +171,8 @@ impl Hotplug {
             let (old, new) = (old.of(node, highest), lists.of(node, highest));
             old[..nearer(old)] != new[..nearer(new)]
         });
+        // Where migration may go follows other rules, and its keys are not of these lists: a node
+        // that has just got memory may be the first that pages can leave theirs for.
+        self.frames.drain_cpu(self.txn_cpu());
     }
 }

@@ -258,11 +258,11 @@ impl FrameTable {
         }
     }
 
-    /// Empties every slot at a place that is `concerned` for which `of` says so, told the zone it
+    /// Empties every slot of a processor and place that are `concerned` for which `of` says so, told the zone it
     /// leads to. Other slots are not even read: that would take their lines from their processors.
     fn drain_where(
         &self,
-        concerned: impl Fn(usize) -> bool,
+        concerned: impl Fn(CpuId, usize) -> bool,
         of: impl Fn(RequestKey, Option<ZoneId>) -> bool,
     ) {
         let owners = self
@@ -278,7 +278,8 @@ impl FrameTable {
         for (group, owner, slots) in cells {
             let words = slots.get().into_iter().flatten().flat_map(|slots| &**slots);
             for (at, word) in words.enumerate() {
-                if !is_slot(at % STRIDE) || !concerned(at % STRIDE) {
+                let cpu = CpuId::new((group * GROUP + at / STRIDE) as u16);
+                if !is_slot(at % STRIDE) || !concerned(cpu, at % STRIDE) {
                     continue;
                 }
                 let class = class_at(OwnerId::new(owner as u16), at % STRIDE);
@@ -292,7 +293,6 @@ impl FrameTable {
                     self.zone_of(seen.pageblock())
                 };
                 if of(seen.key(), zone) {
-                    let cpu = CpuId::new((group * GROUP + at / STRIDE) as u16);
                     self.drain_slot(cpu, class);
                 }
             }
@@ -317,7 +317,10 @@ impl FrameTable {
         // late as if the slot had been read.
         let places = places.map_or(0, ZoneMap::places);
         if places != 0 {
-            self.drain_where(|place| places >> place & 1 != 0, |_, of| of == Some(zone));
+            self.drain_where(
+                |_, place| places >> place & 1 != 0,
+                |_, of| of == Some(zone),
+            );
         }
     }
 
@@ -330,15 +333,20 @@ impl FrameTable {
         stale: impl Fn(RequestKey, ZoneId) -> bool,
     ) {
         self.drain_where(
-            |place| concerned(class_at(RESERVED, place).migrate_type()),
+            |_, place| concerned(class_at(RESERVED, place).migrate_type()),
             |key, zone| zone.is_none_or(|zone| stale(key, zone)),
         );
+    }
+
+    /// Gives up all reservations of one processor.
+    pub fn drain_cpu(&self, cpu: CpuId) {
+        self.drain_where(|of, _| of == cpu, |_, _| true);
     }
 
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
     /// nobody makes a new one meanwhile.
     pub fn drain(&self) {
-        self.drain_where(|_| true, |_, _| true);
+        self.drain_where(|_, _| true, |_, _| true);
     }
 }
 
