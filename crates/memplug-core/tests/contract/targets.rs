@@ -44,6 +44,28 @@ fn each_wish_has_its_first_target() {
     }
 }
 
+/// What was chosen for an earlier offline is not gone to again when a node that comes first has got
+/// memory meanwhile.
+#[test]
+fn a_node_that_gets_memory_is_gone_to_from_then_on() {
+    for order in [Order::ZERO, Order::PAGEBLOCK] {
+        let mut lab = told_lab(3);
+        lab.command("plug 256M 1");
+        lab.command("w online_movable memory32/state");
+        lab.command("w online_movable memory33/state");
+        let mut hog = Hog::new(&lab.machine, "h", 2, node(1), order);
+        let leave = to(TargetPolicy::LeaveNode);
+        lab.machine.offline(block(32), &leave).expect("room");
+        assert_eq!(hog.nodes(&lab.machine), " node0=512");
+        hog.grow(&lab.machine, PageRequest::movable(node(1)).only_node(), 2);
+        lab.command("plug 128M 2");
+        lab.command("w online_movable memory34/state");
+        lab.machine.offline(block(33), &leave).expect("room");
+        assert_eq!(hog.nodes(&lab.machine), " node0=512 node2=512");
+        hog.free(&lab.machine);
+    }
+}
+
 /// When the others are full, only the wish that allows the node itself finds room.
 #[test]
 fn the_node_itself_is_the_last_resort_if_allowed() {
