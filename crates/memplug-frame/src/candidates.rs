@@ -3,8 +3,8 @@
 //! First at the pageblock behind the last one. If that is taken, at the next of those in the area
 //! that were free when all of its tags were last looked at; so where some pageblocks of an area are
 //! in use and others are not, they need not be tried one by one. If there are none of these either,
-//! at the first of them again and the first that the area's word shows, and then at all tags. What is found nowhere by
-//! then is not in this area.
+//! at the first of them again and the first that the area's word shows, and then at all tags. What
+//! is found nowhere by then is not in this area.
 //!
 //! All of it is hints, checked against the processor's grant, the zone of the area and the tag
 //! ([`FrameTable::take_hinted`]).
@@ -91,15 +91,16 @@ impl FrameTable {
         let (begin, order) = (self.directory.first_in(area.number), class.order());
         // Where what was taken has been put back, the first of the candidates is free again, or the
         // first that is shown. Else all tags are asked.
-        let before = candidates.bits();
+        let pageblocks = order.pages().get() >> PAGEBLOCK_ORDER;
         let shown = beginnings(word, order);
-        for (first, bits) in [(before, before), (shown, shown & shown.wrapping_neg())] {
-            candidates.set(begin, first & first.wrapping_neg());
-            if let Some(taken) = self.take_candidate(zone, area, class, candidates) {
-                candidates.set(candidates.next(), bits);
-                return Some(taken);
+        for bits in [candidates.bits(), shown & shown.wrapping_neg()] {
+            let first = begin + u64::from(bits.trailing_zeros());
+            if bits != 0 && self.take_hinted(zone, area, first, class, pageblocks) {
+                candidates.set(first + pageblocks, bits);
+                return Some(first);
             }
         }
+        candidates.set(begin, 0);
         let tags = self.directory.tags(area.number).filter(|_| word != 0)?;
         let free = free_of(tags, word);
         let found = beginnings(free, order);
@@ -115,7 +116,8 @@ impl FrameTable {
     pub(crate) fn go_on_behind(&self, taken: Pageblock, order: Order, candidates: &Candidates<'_>) {
         if let Some((area, bit)) = self.directory.area_of(taken) {
             let behind = area.whole().load(Ordering::SeqCst) & !(bit | (bit - 1));
-            candidates.set(taken + 1, beginnings(behind, order));
+            let pageblocks = order.pages().get() >> PAGEBLOCK_ORDER;
+            candidates.set(taken + pageblocks, beginnings(behind, order));
         }
     }
 }

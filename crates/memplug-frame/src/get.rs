@@ -77,7 +77,7 @@ impl FrameTable {
     #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         if class.is_single() {
-            self.get_from_slot(cpu, class, key, rows::claim_bit)
+            self.get_from_slot(self.cpu(cpu), class, key, rows::claim_bit)
         } else if class.order() == Order::PAGEBLOCK {
             self.get_cached_huge(cpu, class, key)
         } else if class.order() == Order::MAX {
@@ -153,28 +153,19 @@ impl FrameTable {
         }
     }
 
-    /// From the row that the processor's slot names. The number is one that `cpu` gave.
+    /// Orders 1 to 6, from the processor's reservation.
     #[inline(never)]
     fn get_from_row(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
         let order = class.order();
         if order.get() > ROW_ORDER {
             return None;
         }
-        // Relaxed: as in `get_from_slot`.
-        let slot = Slot(self.slot(cpu, class)?.load(Ordering::Relaxed));
-        if !slot.serves(key) {
-            return None;
-        }
-        let block = self.directory.block(slot.pageblock())?;
-        let row = slot.row();
-        let Some(bit) = rows::claim_in_row(&block.rows[row], order.get()) else {
+        self.get_from_slot(cpu, class, key, |row| rows::claim_in_row(row, order.get()))
             // Rows of such chunks are soon full: the next one without the list of zones.
-            return self.get_reserved(cpu, class, key);
-        };
-        let pfn = join(slot.pageblock(), row * 64 + bit as usize);
-        self.confirm(block.tag, slot.tag(class, cpu), pfn, order)
+            .or_else(|| self.get_reserved(cpu, class, key))
     }
 
+    /// From the row that the processor's slot names. The number is one that `cpu` gave.
     #[inline(always)]
     fn get_from_slot(
         &self,
@@ -183,7 +174,6 @@ impl FrameTable {
         key: RequestKey,
         claim: impl Fn(&AtomicU64) -> Option<u32>,
     ) -> Option<Pfn> {
-        let cpu = self.cpu(cpu);
         // A stale slot is caught by the look at the tag in `confirm`. Acquire: who filled it knew the
         // pad of all chunks, which is read before the chunk here.
         let slot = Slot(self.slot(cpu, class)?.load(Ordering::Acquire));

@@ -19,7 +19,7 @@ use crate::rows;
 use crate::slot::Slot;
 use crate::sync::{AtomicU64, Ordering, handshake, zeroed_words};
 use crate::table::{join, split};
-use crate::tag::{Class, Tag};
+use crate::tag::{Class, Tag, home_of};
 use crate::{FrameTable, RequestKey, TableError};
 use alloc::boxed::Box;
 use memplug_units::{CpuId, Pfn};
@@ -37,7 +37,7 @@ pub(crate) struct Recent(Box<[AtomicU64]>);
 
 impl Recent {
     pub(crate) fn new(cpus: u16) -> Result<Self, TableError> {
-        // Of the processors, none is number 0: see `Tag::home`.
+        // None is number 0: see `home_of`.
         let places = (usize::from(cpus) + 1) * PLACES;
         zeroed_words(places)
             .map(Self)
@@ -52,7 +52,7 @@ impl Recent {
     /// What is noted. Relaxed, as all here: a mere hint.
     #[inline(always)]
     pub(crate) fn get(&self, cpu: CpuId, class: Class) -> u64 {
-        let word = self.word(usize::from(cpu.get()) + 1, class);
+        let word = self.word(home_of(cpu), class);
         word.map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
@@ -66,7 +66,7 @@ impl Recent {
 
     #[cold]
     fn forget(&self, cpu: CpuId, class: Class) {
-        if let Some(word) = self.word(usize::from(cpu.get()) + 1, class) {
+        if let Some(word) = self.word(home_of(cpu), class) {
             word.store(0, Ordering::Relaxed);
         }
     }

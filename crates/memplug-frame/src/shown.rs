@@ -19,10 +19,10 @@
 //! ```
 //!
 //! I-FRAME-7: a word shows a pageblock that is not free only if its area is opening, loose or
-//! being tidied, or a processor takes from it (`whole.rs`), or someone is between taking the tag and clearing the bit
-//! or between setting the bit and looking at the tag once more. So
-//! a word is counted as it stands if that was not so before and after the look at it, and there was
-//! no opening in between: their number stands beside the state.
+//! being tidied, or a processor takes from it (`whole.rs`), or someone is between taking the tag and
+//! clearing the bit or between setting the bit and looking at the tag once more. So a word is counted
+//! as it stands if it was exact before and after the look at it, and there was no opening in between:
+//! their number stands beside the state.
 
 use crate::FrameTable;
 use crate::sync::{AtomicU64, Ordering};

@@ -120,9 +120,15 @@ const CPU_BITS: u64 = (1 << 12) - 1;
 const GEN_SHIFT: u32 = 40;
 const GEN_BITS: u64 = (1 << 16) - 1;
 
+/// How a processor stands in a tag, where 0 is none.
+#[inline(always)]
+pub(crate) const fn home_of(cpu: CpuId) -> usize {
+    cpu.get() as usize + 1
+}
+
 /// The bits that say that the processor has it reserved.
 const fn reserved_by(cpu: CpuId) -> u64 {
-    RESERVED | ((cpu.get() as u64 + 1) & CPU_BITS) << CPU_SHIFT
+    RESERVED | (home_of(cpu) as u64 & CPU_BITS) << CPU_SHIFT
 }
 
 /// Processors that can have reservations.
@@ -195,7 +201,7 @@ impl Tag {
     pub(crate) const fn reserved_by(self, cpu: CpuId) -> Self {
         Self(self.0 & !(CPU_BITS << CPU_SHIFT) | reserved_by(cpu))
     }
-    /// 1 + the processor that has it reserved or had it last, 0 if none did.
+    /// The processor that has it reserved or had it last, as [`home_of`] says; 0 if none did.
     #[inline(always)]
     pub(crate) const fn home(self) -> usize {
         (self.0 >> CPU_SHIFT & CPU_BITS) as usize

@@ -327,11 +327,11 @@ impl FrameTable {
         areas
             .filter_map(|number| self.directory.area(number))
             .filter(|area| self.is_of(area, map))
-            .inspect(|area| {
+            .map(|area| {
                 // What is counted by tags must not be taken off once more.
-                self.tidy(area);
+                self.tidy(&area);
+                self.leftovers_in(&area)
             })
-            .map(|area| self.leftovers_in(&area))
             .sum()
     }
 

@@ -31,8 +31,6 @@ pub(crate) struct Way<'a> {
     line: &'a CpuLine,
     /// The bit to begin with.
     from: u32,
-    /// Pageblocks that the word shows looked at one by one before all tags are.
-    looks: u32,
 }
 
 impl<'a> Way<'a> {
@@ -41,17 +39,12 @@ impl<'a> Way<'a> {
         Self {
             line,
             from: line.bit(),
-            looks: LOOKS,
         }
     }
 
     /// From the beginning, in an area that it has not taken from.
     fn anew(line: &'a CpuLine) -> Self {
-        Self {
-            line,
-            from: 0,
-            looks: LOOKS,
-        }
+        Self { line, from: 0 }
     }
 }
 
@@ -252,7 +245,7 @@ impl FrameTable {
         let first = self.directory.first_in(area.number);
         let mut left = chosen & u64::MAX << way.from;
         let mut before = chosen & !(u64::MAX << way.from);
-        let (mut looks, mut free) = (way.looks, None);
+        let (mut looks, mut free) = (LOOKS, None);
         loop {
             if looks == 0 && free.is_none() {
                 let all = *free.insert(free_of(tags, word));
@@ -457,7 +450,7 @@ fn whole(word: u64) -> u64 {
 #[inline]
 pub(crate) fn beginnings(word: u64, order: Order) -> u64 {
     match order {
-        Order::PAGEBLOCK => whole(word),
+        Order::PAGEBLOCK => word,
         _ => pairs(word),
     }
 }
