@@ -25,6 +25,7 @@ impl FrameTable {
     pub fn put(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
         if order == Order::PAGEBLOCK && self.put_one(pfn, owner)
             || order == Order::MAX && self.put_two(pfn, owner)
+            // What follows from order and owner is passed: they are mostly known where this is inlined.
             || is_run(order)
                 && self.put_run(
                     pfn,
@@ -100,10 +101,8 @@ impl FrameTable {
             let Some(released) = rows::release_run(block.rows, run, page) else {
                 return false;
             };
-            handshake();
-            return !released.notable
-                || Tag(block.tag.load(Ordering::SeqCst)).is_held()
-                || self.settled(pageblock);
+            self.look_after(pageblock, block.tag, released);
+            return true;
         }
         // Before the release: the way to the area is not waited for.
         let Some((area, bit)) = self.directory.area_of(pageblock) else {
@@ -120,11 +119,6 @@ impl FrameTable {
         {
             return true;
         }
-        self.settled(pageblock)
-    }
-
-    #[inline(never)] // out of the way, and the last thing that is called
-    fn settled(&self, pageblock: Pageblock) -> bool {
         self.settle(pageblock);
         true
     }

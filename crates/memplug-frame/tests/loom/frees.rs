@@ -24,6 +24,15 @@ fn a_huge_chunk_is_freed_once() {
     }
 }
 
+/// Another thread puts a chunk back.
+fn put_beside(
+    table: &Arc<FrameTable>,
+    chunk: (Option<Pfn>, OwnerId, Order),
+) -> thread::JoinHandle<()> {
+    let table = table.clone();
+    thread::spawn(move || put_all(&table, &[chunk]))
+}
+
 /// A machine of two pageblocks in one area that is used up and shows nothing.
 fn used_up() -> (Arc<FrameTable>, [(Option<Pfn>, OwnerId, Order); 2]) {
     let huge = Order::PAGEBLOCK;
@@ -38,10 +47,7 @@ fn used_up() -> (Arc<FrameTable>, [(Option<Pfn>, OwnerId, Order); 2]) {
 fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
     explore("put 9 | count", 4, || {
         let (table, taken) = used_up();
-        let other = {
-            let table = table.clone();
-            thread::spawn(move || put_all(&table, &taken[..1]))
-        };
+        let other = put_beside(&table, taken[0]);
         assert!(table.counted_whole(FIRST) <= 1, "the second is taken");
         other.join().expect("the other");
         assert_eq!(table.counted_whole(FIRST), 1);
@@ -53,10 +59,7 @@ fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
         let huge = Order::PAGEBLOCK;
         let table = machine(2, 2, 1);
         let taken = [0, 1, 2].map(|_| (get(&table, 0, ANN, huge), ANN, huge));
-        let other = {
-            let table = table.clone();
-            thread::spawn(move || put_all(&table, &taken[..1]))
-        };
+        let other = put_beside(&table, taken[0]);
         assert!(table.counted_whole(FIRST) <= 2, "one of four, and one back");
         other.join().expect("the other");
         assert_eq!(table.counted_whole(FIRST), 2);
@@ -67,10 +70,7 @@ fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
         let (table, mut taken) = used_up();
         put_all(&table, &taken[..1]);
         taken[0].0 = get(&table, 0, ANN, Order::PAGEBLOCK);
-        let other = {
-            let table = table.clone();
-            thread::spawn(move || put_all(&table, &taken[1..]))
-        };
+        let other = put_beside(&table, taken[1]);
         assert!(table.counted_whole(FIRST) <= 1);
         other.join().expect("the other");
         assert_eq!(table.counted_whole(FIRST), 1);
@@ -79,10 +79,7 @@ fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
     });
     explore("put 9 | put 9, count", 4, || {
         let (table, taken) = used_up();
-        let other = {
-            let table = table.clone();
-            thread::spawn(move || put_all(&table, &taken[..1]))
-        };
+        let other = put_beside(&table, taken[0]);
         put_all(&table, &taken[1..]);
         assert!(table.counted_whole(FIRST) <= 2);
         other.join().expect("the other");
@@ -91,10 +88,7 @@ fn what_comes_back_to_a_used_up_area_is_found_and_counts_for_no_more() {
     });
     explore("put 9 | get 9, count", 4, || {
         let (table, taken) = used_up();
-        let other = {
-            let table = table.clone();
-            thread::spawn(move || put_all(&table, &taken[..1]))
-        };
+        let other = put_beside(&table, taken[0]);
         let got = get(&table, 0, BEN, Order::PAGEBLOCK);
         assert!(table.counted_whole(FIRST) <= u64::from(got.is_none()));
         other.join().expect("the other");

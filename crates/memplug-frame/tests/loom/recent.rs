@@ -7,8 +7,10 @@ fn run() -> Order {
     order(3)
 }
 
-fn get_recent(table: &FrameTable) -> Option<Pfn> {
-    table.get_cached(CpuId::new(0), class(ANN, run()), key(FIRST))
+/// Another thread gets what was put back last.
+fn take_recent_beside(table: &Arc<FrameTable>) -> thread::JoinHandle<Option<Pfn>> {
+    let table = table.clone();
+    thread::spawn(move || table.get_cached(CpuId::new(0), class(ANN, run()), key(FIRST)))
 }
 
 /// Two chunks of Ann's in a pageblock that nobody holds, and one in another pageblock, that
@@ -36,10 +38,7 @@ fn it_is_not_taken_out_of_an_isolated_pageblock() {
         let table = machine(1, 2, 1);
         let [first, second, third] = two_apart_and_one(&table);
         put_runs(&table, &[Some(first)]);
-        let taker = {
-            let table = table.clone();
-            thread::spawn(move || get_recent(&table))
-        };
+        let taker = take_recent_beside(&table);
         let apart = Pfn::new(first.get() / PAGEBLOCK * PAGEBLOCK);
         assert_eq!(table.isolate(apart), Ok(()));
         let range = pageblock(apart.get() / PAGEBLOCK);
@@ -60,10 +59,7 @@ fn without_a_reservation_it_is_not_taken() {
         let table = machine(1, 2, 1);
         let [first, second, third] = two_apart_and_one(&table);
         put_runs(&table, &[Some(first)]);
-        let taker = {
-            let table = table.clone();
-            thread::spawn(move || get_recent(&table))
-        };
+        let taker = take_recent_beside(&table);
         table.drain_zone(FIRST);
         let held = table.zone_counts(FIRST).allocated.get();
         let got = taker.join().expect("the taker");
@@ -80,10 +76,7 @@ fn it_is_taken_beside_the_last_put_and_a_taker_of_all() {
         let table = machine(1, 2, 1);
         let [first, second, third] = two_apart_and_one(&table);
         put_runs(&table, &[Some(first)]);
-        let taker = {
-            let table = table.clone();
-            thread::spawn(move || get_recent(&table))
-        };
+        let taker = take_recent_beside(&table);
         put_runs(&table, &[Some(second)]);
         let huge = get(&table, 0, BEN, Order::PAGEBLOCK);
         let got = taker.join().expect("the taker");
