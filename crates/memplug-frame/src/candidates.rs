@@ -7,12 +7,13 @@
 //! is found nowhere by then is not in this area.
 //!
 //! All of it is hints, checked against the processor's grant, the zone of the area and the tag
-//! ([`FrameTable::take_hinted`]).
+//! ([`FrameTable::take_found`]).
 
+use crate::area_tags::free_of;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::{Area, Pageblock};
 use crate::tag::Class;
-use crate::whole::{beginnings, free_of};
+use crate::whole::beginnings;
 use crate::{FrameTable, ZoneId};
 use memplug_units::{Order, PAGEBLOCK_ORDER};
 
@@ -69,7 +70,7 @@ impl FrameTable {
         let mut bits = candidates.bits() & u64::MAX << from;
         while bits != 0 {
             let first = begin + u64::from(bits.trailing_zeros());
-            if self.take_hinted(zone, area, first, class, pageblocks) {
+            if self.take_found(zone, area, first, class, pageblocks) {
                 candidates.set_next(first + pageblocks);
                 return Some(first);
             }
@@ -95,7 +96,7 @@ impl FrameTable {
         let shown = beginnings(word, order);
         for bits in [candidates.bits(), shown & shown.wrapping_neg()] {
             let first = begin + u64::from(bits.trailing_zeros());
-            if bits != 0 && self.take_hinted(zone, area, first, class, pageblocks) {
+            if bits != 0 && self.take_found(zone, area, first, class, pageblocks) {
                 candidates.set(first + pageblocks, bits);
                 return Some(first);
             }

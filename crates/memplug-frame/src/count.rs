@@ -145,8 +145,9 @@ impl FrameTable {
         };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         let used = match tag.kind() {
-            Kind::None => 0,
-            Kind::Huge | Kind::HugeTail => PAGEBLOCK_PAGES,
+            Kind::None | Kind::FreePair => 0,
+            Kind::HugeTail if self.first_of(pageblock).is_free_pair() => 0,
+            Kind::Huge | Kind::HugeTail | Kind::Pair => PAGEBLOCK_PAGES,
             Kind::Uniform | Kind::Mixed => rows::used(block.rows),
         };
         ZoneCounts::add(&mut counts.allocated, used);
@@ -157,7 +158,7 @@ impl FrameTable {
             ZoneCounts::add(&mut counts.cached, free);
         } else {
             ZoneCounts::add(&mut counts.free, free);
-            if tag.kind() == Kind::None || used == 0 {
+            if used == 0 {
                 counts.buddy[9] += 1;
             } else if free > 0 {
                 rows::count_buddies(block.rows, &mut counts.buddy);

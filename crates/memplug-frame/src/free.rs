@@ -57,30 +57,13 @@ impl FrameTable {
         let Some(word) = self.directory.tag(pageblock) else {
             return false;
         };
-        let put = empty_head(pfn, owner, Order::PAGEBLOCK, word);
+        let tag = Tag(word.load(Ordering::SeqCst));
+        let put = pfn.is_aligned(Order::PAGEBLOCK)
+            && tag.is_freed_by(owner, Order::PAGEBLOCK)
+            && !tag.is_isolated()
+            && empty_huge(word, tag);
         if put {
-            self.list_with(pageblock, [word]);
-        }
-        put
-    }
-
-    /// The same for order 10.
-    #[inline(never)]
-    fn put_two(&self, pfn: Pfn, owner: OwnerId) -> bool {
-        let (first, _) = split(pfn);
-        let Some(word) = self.directory.tag(first) else {
-            return false;
-        };
-        let Some(tail) = self.directory.tag(first + 1) else {
-            return false;
-        };
-        let put = empty_head(pfn, owner, Order::MAX, word);
-        if put {
-            // If only the second is isolated, the first is to be had alone.
-            match empty_tail(tail) {
-                true => self.list_with(first, [word, tail]),
-                false => self.list_with(first, [word]),
-            }
+            self.list_with::<1>(pageblock, word);
         }
         put
     }
@@ -131,10 +114,10 @@ impl FrameTable {
             return Err(FreeError::NotMemory { pfn });
         };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
-        if !tag.is_freed_by(owner, order) || !pfn.is_aligned(order) {
+        if !tag.is_freed_by(owner, order) || !pfn.is_aligned(order) || order == Order::MAX {
             return self.put_slow(pfn, order, owner, block);
         }
-        if order >= Order::PAGEBLOCK {
+        if order == Order::PAGEBLOCK {
             return self.put_huge(pageblock, order, tag, block);
         }
         match rows::release(block.rows, order, page) {
@@ -177,7 +160,7 @@ impl FrameTable {
                 continue;
             }
             let class = match tag.kind() {
-                Kind::None => return self.not_allocated(pfn),
+                Kind::None | Kind::FreePair => return self.not_allocated(pfn),
                 Kind::Mixed => match self.put_mixed(pfn, order, owner) {
                     Some(result) => return result,
                     None => continue, // not mixed any more
@@ -189,12 +172,19 @@ impl FrameTable {
                     }
                     tag.class()
                 }
-                Kind::Huge | Kind::HugeTail => tag.class(),
+                Kind::Huge | Kind::Pair => tag.class(),
+                Kind::HugeTail => match self.class_of_tail(pageblock) {
+                    Some(class) => class,
+                    None => return self.not_allocated(pfn),
+                },
             };
             check_class(pfn, order, owner, class.owner(), class.order())?;
             match tag.kind() {
                 Kind::Huge => return self.put_huge(pageblock, order, tag, block),
                 Kind::HugeTail => return Err(FreeError::Misaligned { pfn, order }),
+                // Parted meanwhile, or not there any more.
+                Kind::Pair if !self.put_two(pfn, owner) => continue,
+                Kind::Pair => return Ok(()),
                 // Became uniform of this very class meanwhile: the fast path takes it.
                 _ => return self.put(pfn, order, owner),
             }
@@ -224,8 +214,8 @@ impl FrameTable {
         Ok(())
     }
 
-    /// Puts back the second half of a chunk of order 10, whose first half is put back or could not
-    /// be had.
+    /// Puts back the second half of a chunk of order 10, whose first half is put back, parted from
+    /// it or could not be had.
     pub(crate) fn put_whole(&self, pageblock: Pageblock) {
         if let Some(word) = self.directory.tag(pageblock)
             && empty_tail(word)
@@ -314,17 +304,6 @@ impl FrameTable {
 #[inline(always)]
 fn is_run(order: Order) -> bool {
     (1..=rows::ROW_ORDER).contains(&order.get())
-}
-
-/// Makes the first or only pageblock of a huge chunk empty, if it is not isolated. The head decides
-/// who frees: a second free finds another kind, or another allocation.
-#[inline(always)]
-fn empty_head(pfn: Pfn, owner: OwnerId, order: Order, word: &AtomicU64) -> bool {
-    let tag = Tag(word.load(Ordering::SeqCst));
-    pfn.is_aligned(order)
-        && tag.is_freed_by(owner, order)
-        && !tag.is_isolated()
-        && empty_huge(word, tag)
 }
 
 /// Makes the second half of a chunk of order 10 empty; tells whether it is to be had, and so to be

@@ -13,7 +13,6 @@ use crate::rows;
 use crate::sync::{Ordering, handshake, relax};
 use crate::table::{Directory, Pageblock, join, split};
 use crate::tag::{Class, Kind, MigrateType, Tag};
-use crate::whole::retag;
 use crate::{FrameTable, IsolateError, RESERVED, TableError, ZoneId};
 use memplug_units::{Order, Pfn, PfnRange};
 
@@ -106,7 +105,7 @@ impl FrameTable {
         // Busy until the bits are set: as long as it looks empty, anyone may merge it.
         let make = |generation| Tag::new(Kind::Uniform, class, None, generation).busy();
         let fresh = self.directory.area_of(pageblock).and_then(|(area, bit)| {
-            let fresh = retag(area.zone()?, &area, block.tag, make)?;
+            let fresh = self.take_one_at(area.zone()?, &area, pageblock, block.tag, make)?;
             area.whole().fetch_and(!bit, Ordering::SeqCst);
             Some(fresh)
         });
@@ -155,12 +154,20 @@ impl FrameTable {
             let Some(zone) = area.zone().and_then(|zone| self.zone(zone)) else {
                 return Err(IsolateError::NotOnline { pfn });
             };
+            if matches!(tag.kind(), Kind::Pair | Kind::FreePair) {
+                self.part(pageblock);
+                continue;
+            }
             let isolated = tag.isolated().0;
             let set =
                 block
                     .tag
                     .compare_exchange(tag.0, isolated, Ordering::SeqCst, Ordering::Relaxed);
             if set.is_ok() {
+                if tag.kind() == Kind::HugeTail {
+                    // The tag first: see `pair.rs`.
+                    self.part(pageblock);
+                }
                 self.clear_partial(pageblock);
                 area.whole().fetch_and(!bit, Ordering::SeqCst);
                 zone.fewer_free();
@@ -221,7 +228,7 @@ impl FrameTable {
                 let empty = match tag.kind() {
                     Kind::None => true,
                     Kind::Uniform | Kind::Mixed => rows::all_free(block.rows),
-                    Kind::Huge | Kind::HugeTail => false,
+                    Kind::Huge | Kind::HugeTail | Kind::FreePair | Kind::Pair => false,
                 };
                 !(tag.is_isolated() && empty)
             })

@@ -9,9 +9,11 @@
 //! zones and isolation.
 //!
 //! - `rows`: the bits of a pageblock. `tag`: what a pageblock is. `table`: where both lie.
+//!   `area_tags`: what the tags of an area say together.
 //! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
 //!   `watermark`: min, low, high.
-//! - `slot`: reservations of processors. `partial`, `whole`, `recent`: where chunks come from.
+//! - `slot`: reservations of processors. `partial`, `whole`, `pair`, `recent`: where chunks come
+//!   from.
 //!   `get`, `free`, `mixed`: get and put.
 //! - `isolate`: take pageblocks out of service, put them back, bring them on and off line.
 //! - `count`: statistics, computed from the bits. `walk`: who holds what.
@@ -27,6 +29,7 @@
 extern crate alloc;
 
 mod area_set;
+mod area_tags;
 mod candidates;
 mod count;
 mod error;
@@ -35,6 +38,7 @@ mod get;
 mod isolate;
 mod mixed;
 mod own_map;
+mod pair;
 mod partial;
 mod recent;
 mod rows;

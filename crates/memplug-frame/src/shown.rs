@@ -8,7 +8,9 @@
 //!
 //! That is a bet that all will come back before the next is taken. Where only some do, bits that
 //! are there for some and not for others cost more than they save; an area that lost its bet is
-//! not opened again before it is seen wholly free.
+//! not opened again before it is seen wholly free. It is not lost, and who only counts does not tidy up,
+//! where those that have come back are neighbours: so do all come back to an area that was used up in
+//! order, and a count finds it half-way.
 //!
 //! ```text
 //! exact ──open──▶ opening ──opened──▶ loose ──tidy──▶ tidying ──tidied──▶ exact
@@ -140,9 +142,13 @@ impl FrameTable {
     }
 
     /// The pageblocks of an area that is not exact that are free, and as far as it can be the word
-    /// shows no more afterwards.
+    /// shows no more afterwards, unless they are neighbours and more may follow.
     #[cold]
     pub(crate) fn tidied(&self, area: &Area<'_>) -> u64 {
+        let free = self.whole_in(area);
+        if free != self.directory.full_area() && is_run(free) {
+            return free;
+        }
         self.tidy(area);
         let exact = area.exact_whole();
         exact.unwrap_or_else(|| self.whole_in(area))
@@ -169,9 +175,19 @@ impl FrameTable {
     }
 }
 
+/// Whether the bits that are set are neighbours, one at least.
+const fn is_run(bits: u64) -> bool {
+    bits != 0 && {
+        let run = bits >> bits.trailing_zeros();
+        run & run.wrapping_add(1) == 0
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::{Class, MigrateType, Request, RequestKey, Reserves, ZoneId};
+    use memplug_units::{CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
 
     #[test]
     fn every_state_with_every_event() {
@@ -198,5 +214,47 @@ mod tests {
                 assert_eq!(now / OPENING, 8 + opened);
             }
         }
+    }
+
+    #[test]
+    fn neighbours_are_a_run() {
+        for (bits, run) in [
+            (0, false),
+            (1, true),
+            (6, true),
+            (5, false),
+            (u64::MAX, true),
+        ] {
+            assert_eq!(is_run(bits), run, "{bits:b}");
+        }
+        assert!(is_run(1 << 63) && !is_run(1 << 63 | 1));
+    }
+
+    #[test]
+    fn a_count_leaves_the_bet_open_while_neighbours_come_back() {
+        let (zone, pages) = (ZoneId::new(0), PageCount::new(64 * 512));
+        let table = FrameTable::new(&Geometry::default(), pages, 1, 1).expect("small");
+        let all = PfnRange::between(Pfn::new(0), Pfn::new(pages.get()));
+        table.online(all, zone).expect("within the limit");
+        let order = Order::PAGEBLOCK;
+        let owner = table.add_owner().expect("the first");
+        let request = Request {
+            class: Class::new(owner, MigrateType::Movable, order),
+            key: RequestKey::new(0),
+            zones: &[zone],
+            reserves: Reserves::Keep,
+        };
+        while table.get(CpuId::new(0), &request).is_ok() {}
+        let area = table.directory.area(0).expect("described");
+        let state = || Shown::of(area.shown().load(Ordering::SeqCst));
+        let put = |at: u64| assert_eq!(table.put(Pfn::new(at * 512), order, owner), Ok(()));
+        for (at, free) in [(8, 0x100), (9, 0x300), (7, 0x380)] {
+            put(at);
+            assert_eq!((table.tidied(&area), state()), (free, Shown::Loose));
+        }
+        put(40);
+        let free = 0x380 | 1 << 40;
+        assert_eq!((table.tidied(&area), state()), (free, Shown::Cautious));
+        assert_eq!(area.whole().load(Ordering::SeqCst), free);
     }
 }

@@ -17,7 +17,7 @@
 //! frame at 8 bytes a pageblock. Invariant I-FRAME-1: a thread that claimed a frame under a tag
 //! gives it back unless the tag still reads the same afterwards.
 
-use memplug_units::{CpuId, Order, OwnerId, PAGEBLOCK_ORDER};
+use memplug_units::{CpuId, Order, OwnerId};
 
 /// How the pages of an allocation may be treated when their block is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,13 +103,21 @@ pub(crate) enum Kind {
     Uniform = 1,
     /// Allocations of several classes; the class of each page stands in a side table.
     Mixed = 2,
-    /// One allocation of order 9, or the first half of one of order 10.
+    /// One allocation of order 9, or the first half of one of order 10 whose halves are apart.
     Huge = 3,
-    /// The second half of an allocation of order 10.
-    HugeTail = 4,
+    /// The first of two that are free together (`pair.rs`).
+    FreePair = 4,
+    /// The second of two: what it is, the tag of the first says.
+    HugeTail = 5,
+    /// The first of two that are one allocation of order 10 together.
+    Pair = 6,
 }
 
 const KIND_BITS: u64 = 7;
+/// Those of them that are zero just for [`Kind::None`] and [`Kind::FreePair`].
+const IN_USE: u64 = 3;
+/// That of them that is set just for the halves of pairs.
+const OF_TWO: u64 = 4;
 const ISOLATED: u64 = 1 << 3;
 const BUSY: u64 = 1 << 4;
 const RESERVED: u64 = 1 << 5;
@@ -149,12 +157,18 @@ impl Tag {
     pub(crate) const fn none(generation: u16) -> Self {
         Self((generation as u64) << GEN_SHIFT)
     }
+    /// Two that are free together, the first of this generation.
+    pub(crate) const fn free_pair(generation: u16) -> Self {
+        Self(Kind::FreePair as u64 | (generation as u64) << GEN_SHIFT)
+    }
     pub(crate) const fn kind(self) -> Kind {
         match self.0 & KIND_BITS {
             1 => Kind::Uniform,
             2 => Kind::Mixed,
             3 => Kind::Huge,
-            4 => Kind::HugeTail,
+            4 => Kind::FreePair,
+            5 => Kind::HugeTail,
+            6 => Kind::Pair,
             _ => Kind::None,
         }
     }
@@ -181,6 +195,29 @@ impl Tag {
     #[inline(always)]
     pub(crate) const fn is_none_and_free(self) -> bool {
         self.0 & (KIND_BITS | ISOLATED | BUSY) == 0
+    }
+    /// The first of two that are free together. Such are never isolated and never busy.
+    #[inline(always)]
+    pub(crate) const fn is_free_pair(self) -> bool {
+        self.0 & KIND_BITS == Kind::FreePair as u64
+    }
+    /// Wholly free, by itself or with the next.
+    #[inline(always)]
+    pub(crate) const fn is_free_or_free_pair(self) -> bool {
+        self.0 & (IN_USE | ISOLATED | BUSY) == 0
+    }
+    /// Given the tags of two pageblocks: one that is none and free just if both are free.
+    #[inline(always)]
+    pub(crate) const fn both_free(self, second: Self) -> Self {
+        // Without a branch. What the tag of the second says counts unless bit 2 is set here; if it
+        // is, and this is no free pair, this says enough.
+        let alone = (self.0 & OF_TWO == 0) as u64;
+        Self(self.0 & !OF_TWO | second.0 & alone.wrapping_neg())
+    }
+    /// Kind free pair, tail or pair.
+    #[inline(always)]
+    pub(crate) const fn is_of_two(self) -> bool {
+        self.0 & OF_TWO != 0
     }
     pub(crate) const fn busy(self) -> Self {
         Self(self.0 | BUSY)
@@ -217,8 +254,8 @@ impl Tag {
         Self(self.0 & !KIND_BITS | kind as u64)
     }
 
-    /// Whether what `owner` got with this order lies here: kind uniform or, from order 9 on,
-    /// huge, and the right order and owner. The migrate type is not the freer's to know.
+    /// Whether what `owner` got with this order lies here: kind uniform, huge for order 9 or pair
+    /// for order 10, and the right order and owner. The migrate type is not the freer's to know.
     #[inline(always)]
     pub(crate) const fn is_freed_by(self, owner: OwnerId, order: Order) -> bool {
         self.is(Self::freed_by(owner, order))
@@ -227,10 +264,10 @@ impl Tag {
     /// What the tag must say for [`Tag::is_freed_by`].
     #[inline(always)]
     pub(crate) const fn freed_by(owner: OwnerId, order: Order) -> FreedBy {
-        let kind = if order.get() >= PAGEBLOCK_ORDER {
-            Kind::Huge
-        } else {
-            Kind::Uniform
+        let kind = match order {
+            Order::MAX => Kind::Pair,
+            Order::PAGEBLOCK => Kind::Huge,
+            _ => Kind::Uniform,
         };
         let class = Class::new(owner, MigrateType::Unmovable, order);
         FreedBy(Self::new(kind, class, None, 0).0)
@@ -279,7 +316,11 @@ mod tests {
             let isolated = tag.isolated();
             prop_assert!(isolated.is_isolated() && !isolated.is_reserved());
             prop_assert_eq!(isolated.not_isolated(), tag.unreserved());
-            let kind = if order >= Order::PAGEBLOCK { Kind::Huge } else { Kind::Uniform };
+            let kind = match order.get() {
+                10 => Kind::Pair,
+                9 => Kind::Huge,
+                _ => Kind::Uniform,
+            };
             let tag = tag.with_kind(kind);
             prop_assert!(tag.is_freed_by(OwnerId::new(owner), order));
             prop_assert!(!tag.is_freed_by(OwnerId::new(owner ^ 1), order));

@@ -7,7 +7,7 @@
 use crate::FrameTable;
 use crate::rows::ROWS;
 use crate::sync::Ordering;
-use crate::table::{Pageblock, join};
+use crate::table::{Pageblock, join, split};
 use crate::tag::{Class, Kind, Tag};
 use alloc::vec::Vec;
 use memplug_units::{MAX_ORDER, Pfn, PfnRange};
@@ -45,22 +45,22 @@ impl FrameTable {
 
     /// The allocation that holds a frame, if it is allocated.
     pub fn allocation_at(&self, pfn: Pfn) -> Option<Allocation> {
-        let (pageblock, page) = crate::table::split(pfn);
+        let (pageblock, page) = split(pfn);
         let block = self.directory.block(pageblock)?;
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         let allocated = block.rows[page / 64].load(Ordering::SeqCst) >> (page % 64) & 1 != 0;
         let class = match tag.kind() {
-            Kind::None => return None,
-            Kind::Huge => {
+            Kind::None | Kind::FreePair => return None,
+            Kind::Huge | Kind::Pair => {
                 return Some(Allocation {
                     pfn: join(pageblock, 0),
                     class: tag.class(),
                 });
             }
             Kind::HugeTail => {
-                return Some(Allocation {
+                return self.class_of_tail(pageblock).map(|class| Allocation {
                     pfn: join(pageblock - 1, 0),
-                    class: tag.class(),
+                    class,
                 });
             }
             Kind::Uniform => tag.class(),
@@ -80,9 +80,13 @@ impl FrameTable {
     /// The class of all allocations in the pageblock at `pfn`, if they have one in common and
     /// there may be any.
     pub fn uniform_class(&self, pfn: Pfn) -> Option<Class> {
-        let block = self.directory.block(crate::table::split(pfn).0)?;
+        let block = self.directory.block(split(pfn).0)?;
         let tag = Tag(block.tag.load(Ordering::SeqCst));
-        matches!(tag.kind(), Kind::Uniform | Kind::Huge | Kind::HugeTail).then(|| tag.class())
+        match tag.kind() {
+            Kind::Uniform | Kind::Huge | Kind::Pair => Some(tag.class()),
+            Kind::HugeTail => self.class_of_tail(split(pfn).0),
+            Kind::None | Kind::FreePair | Kind::Mixed => None,
+        }
     }
 
     fn allocations_of(&self, pageblock: Pageblock, limit: usize, found: &mut Vec<Allocation>) {
@@ -92,8 +96,8 @@ impl FrameTable {
         let tag = Tag(block.tag.load(Ordering::SeqCst));
         let words: [u64; ROWS] = core::array::from_fn(|i| block.rows[i].load(Ordering::SeqCst));
         match tag.kind() {
-            Kind::None | Kind::HugeTail => {}
-            Kind::Huge => {
+            Kind::None | Kind::FreePair | Kind::HugeTail => {}
+            Kind::Huge | Kind::Pair => {
                 found.push(Allocation {
                     pfn: join(pageblock, 0),
                     class: tag.class(),

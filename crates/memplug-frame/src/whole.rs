@@ -5,7 +5,8 @@
 //! pageblocks that are taken already; a searcher that finds nothing else clears those bits, and
 //! looks once more whether their tags really say so. It always shows every pageblock that is
 //! free, as soon as no one is between freeing and listing it (I-FRAME-4). So a pageblock that is
-//! got and put again and again costs one exchange each time, and its bit stays.
+//! got and put again and again costs one exchange each time, and its bit stays. Two that were a
+//! chunk of order 10 stay a pair, and have one tag for both (`pair.rs`).
 //!
 //! Where a processor goes on in its area for chunks of order 9 and 10 is a hint too
 //! (`candidates.rs`): it may find a pageblock that is just free and not listed yet.
@@ -14,6 +15,7 @@
 //! not write the same cache lines; how it comes by one and what the watermarks say of it stands
 //! in `zone.rs` and `watermark.rs`.
 
+use crate::area_tags::free_of;
 use crate::sync::{AtomicU64, Ordering, handshake};
 use crate::table::{Area, Pageblock};
 use crate::tag::{Class, Kind, Tag};
@@ -59,8 +61,8 @@ impl FrameTable {
         class: Class,
     ) -> Option<Pageblock> {
         let taken = if class.order() == Order::PAGEBLOCK {
-            self.take_in(area, way, whole, |_, head| {
-                retag(zone, area, head, huge_tag(class, Kind::Huge))
+            self.take_in(area, way, whole, |pageblock, word| {
+                self.take_one_at(zone, area, pageblock, word, huge_tag(class, Kind::Huge))
             })
         } else {
             self.take_in(area, way, pairs, |first, head| {
@@ -70,8 +72,8 @@ impl FrameTable {
         taken.map(|(first, _)| first)
     }
 
-    /// One or two pageblocks for a chunk of order 9 or 10 that begins with `first`, of this area.
-    /// Gives up when another thread is there: it is only a hint that led here.
+    /// One pageblock that is apart, or a pair, for a chunk of order 9 or 10 that begins with `first`,
+    /// of this area. Gives up when another thread is there: it is only a hint that led here.
     #[inline(always)]
     pub(crate) fn take_hinted(
         &self,
@@ -84,38 +86,73 @@ impl FrameTable {
         let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        if pageblocks == 2 {
-            return self.take_two_at(zone, area, first, head, class).is_some();
-        }
         let now = Tag(head.load(Ordering::SeqCst));
+        let (free, kind) = match pageblocks {
+            1 => (now.is_none_and_free(), Kind::Huge),
+            _ => (now.is_free_pair(), Kind::Pair),
+        };
         // The zone after the tag, as in `retag`.
-        now.is_none_and_free()
-            && area.is_in(zone)
-            && exchange(head, now, huge_tag(class, Kind::Huge)).is_ok()
+        free && area.is_in(zone) && exchange(head, now, huge_tag(class, kind)).is_ok()
     }
 
-    /// Takes two pageblocks for a chunk of order 10, if both are wholly free and the first is even.
-    #[inline(always)]
-    fn take_two_at(
+    /// The same, also if the one wanted is half of a free pair, or the two wanted are none yet.
+    #[inline]
+    pub(crate) fn take_found(
         &self,
         zone: ZoneId,
         area: &Area<'_>,
         first: Pageblock,
-        head: &AtomicU64,
         class: Class,
+        pageblocks: u64,
+    ) -> bool {
+        self.take_hinted(zone, area, first, class, pageblocks)
+            || self.take_paired_anew(zone, area, first, class)
+    }
+
+    #[inline(never)]
+    fn take_paired_anew(
+        &self,
+        zone: ZoneId,
+        area: &Area<'_>,
+        first: Pageblock,
+        class: Class,
+    ) -> bool {
+        let Some(word) = self.directory.tag(first) else {
+            return false;
+        };
+        let now = Tag(word.load(Ordering::SeqCst));
+        if now.kind() == Kind::Pair || !(now.is_of_two() || now.is_none_and_free()) {
+            return false;
+        }
+        match class.order() {
+            Order::PAGEBLOCK => {
+                let make = huge_tag(class, Kind::Huge);
+                self.take_one_at(zone, area, first, word, make).is_some()
+            }
+            _ => self.take_two_at(zone, area, first, word, class).is_some(),
+        }
+    }
+
+    /// Gives a wholly free pageblock of the zone a tag, also if it is half of a free pair; `None` if
+    /// it is not free (any more).
+    #[inline]
+    pub(crate) fn take_one_at(
+        &self,
+        zone: ZoneId,
+        area: &Area<'_>,
+        pageblock: Pageblock,
+        word: &AtomicU64,
+        make: impl Fn(u16) -> Tag,
     ) -> Option<Tag> {
-        // The second of two lies in the same area, or it would be another block.
-        if !first.is_multiple_of(2) || self.directory.area_pageblocks() < 2 {
-            return None;
+        loop {
+            if let Some(tag) = retag(zone, area, word, &make) {
+                return Some(tag);
+            }
+            let now = Tag(word.load(Ordering::SeqCst));
+            if !now.is_of_two() || !self.part_free(pageblock) {
+                return None;
+            }
         }
-        // The tail first: who finds a head finds its tail.
-        let tail = self.directory.tag(first + 1)?;
-        retag(zone, area, tail, huge_tag(class, Kind::HugeTail))?;
-        let taken = retag(zone, area, head, huge_tag(class, Kind::Huge));
-        if taken.is_none() {
-            self.put_whole(first + 1);
-        }
-        taken
     }
 
     /// A chunk of order 9 or 10.
@@ -143,7 +180,9 @@ impl FrameTable {
         make: impl Fn(u16) -> Tag,
     ) -> Option<(Pageblock, Tag)> {
         self.take_near(map, cpu, gate, |area, way| {
-            self.take_in(area, way, whole, |_, tag| retag(zone, area, tag, &make))
+            self.take_in(area, way, whole, |pageblock, word| {
+                self.take_one_at(zone, area, pageblock, word, &make)
+            })
         })
     }
 
@@ -324,13 +363,14 @@ impl FrameTable {
     #[inline]
     pub(crate) fn list_whole(&self, pageblock: Pageblock) {
         if let Some(word) = self.directory.tag(pageblock) {
-            self.list_with(pageblock, [word]);
+            self.list_with::<1>(pageblock, word);
         }
     }
 
-    /// Lists one or two pageblocks of an area that have just become wholly free, with these tags.
+    /// Lists one or two pageblocks of an area that have just become wholly free; the first, or only
+    /// one, has this tag.
     #[inline(always)]
-    pub(crate) fn list_with<const N: usize>(&self, first: Pageblock, tags: [&AtomicU64; N]) {
+    pub(crate) fn list_with<const N: usize>(&self, first: Pageblock, word: &AtomicU64) {
         let Some((area, bit)) = self.directory.area_of(first) else {
             return;
         };
@@ -338,13 +378,13 @@ impl FrameTable {
         handshake();
         // Set: whoever clears it looks at the tag afterwards.
         if area.whole().load(Ordering::SeqCst) & bits != bits {
-            self.show(area, bits, tags);
+            self.show::<N>(area, bits, word);
         }
     }
 
-    /// Sets the bits of pageblocks that have just become free, with these tags.
+    /// Sets the bits of pageblocks that have just become free.
     #[inline(never)] // leaves who finds them set few registers to save
-    fn show<const N: usize>(&self, area: Area<'_>, bits: u64, tags: [&AtomicU64; N]) {
+    fn show<const N: usize>(&self, area: Area<'_>, bits: u64, word: &AtomicU64) {
         let used_up = area.whole().load(Ordering::SeqCst) == 0;
         if used_up && let Some(before) = self.open(&area) {
             if before == 0 {
@@ -358,7 +398,12 @@ impl FrameTable {
         // Isolated, or taken by someone who found the tag before the bit, and who may have left
         // the area since: then nobody else would clear it.
         handshake();
-        if !tags.iter().all(|tag| is_free(tag)) {
+        let now = Tag(word.load(Ordering::SeqCst));
+        let still = match N {
+            1 => now.is_none_and_free(),
+            _ => now.is_free_pair(),
+        };
+        if !still {
             self.clear_if_left(area, bits);
         }
     }
@@ -372,7 +417,7 @@ impl FrameTable {
     }
 }
 
-/// Gives a wholly free pageblock of the zone a tag; `None` if it is not (any more).
+/// Gives a wholly free pageblock of the zone that is apart a tag; `None` if it is not (any more).
 #[inline]
 pub(crate) fn retag(
     zone: ZoneId,
@@ -394,52 +439,11 @@ pub(crate) fn retag(
 /// Exchanges the tag of a wholly free pageblock for one of the next generation, if it still is
 /// `now`; or says what it is.
 #[inline(always)]
-fn exchange(word: &AtomicU64, now: Tag, make: impl Fn(u16) -> Tag) -> Result<Tag, Tag> {
+pub(crate) fn exchange(word: &AtomicU64, now: Tag, make: impl Fn(u16) -> Tag) -> Result<Tag, Tag> {
     let tag = make(now.generation().wrapping_add(1));
     word.compare_exchange(now.0, tag.0, Ordering::SeqCst, Ordering::SeqCst)
         .map(|_| tag)
         .map_err(Tag)
-}
-
-/// Those of the bits whose tags say that the pageblock is wholly free and not isolated.
-pub(crate) fn free_of(tags: &[AtomicU64], bits: u64) -> u64 {
-    // Mostly asked of an area that is used up; to see only that is much quicker.
-    if !any_free(tags) {
-        return 0;
-    }
-    // Or of one that has come back whole.
-    if all_free(tags) {
-        return bits;
-    }
-    // Without a branch: the tags of an area are eight cache lines, and as good as random.
-    let all = tags.iter().enumerate().fold(0, |found, (bit, tag)| {
-        found | u64::from(is_free(tag)) << bit
-    });
-    all & bits
-}
-
-/// Whether any is. Eight at a time, or the loop would take longer than what it does.
-fn any_free(tags: &[AtomicU64]) -> bool {
-    let (eights, rest) = tags.as_chunks::<8>();
-    eights.iter().any(|eight| eight.iter().any(is_free)) || rest.iter().any(is_free)
-}
-
-/// Whether all are. Four at a time, or each load would wait for the one before.
-fn all_free(tags: &[AtomicU64]) -> bool {
-    let (fours, rest) = tags.as_chunks::<4>();
-    let mut seen = [0; 4];
-    for four in fours {
-        for (seen, tag) in seen.iter_mut().zip(four) {
-            *seen |= tag.load(Ordering::SeqCst);
-        }
-    }
-    Tag(seen.iter().fold(0, |all, some| all | some)).is_none_and_free() && rest.iter().all(is_free)
-}
-
-/// Whether a pageblock is wholly free and not isolated.
-#[inline(always)]
-fn is_free(tag: &AtomicU64) -> bool {
-    Tag(tag.load(Ordering::SeqCst)).is_none_and_free()
 }
 
 fn whole(word: u64) -> u64 {
@@ -461,6 +465,6 @@ fn pairs(word: u64) -> u64 {
 }
 
 /// Makes the tag of a pageblock that a chunk of order 9 or 10 begins or ends in.
-fn huge_tag(class: Class, kind: Kind) -> impl Fn(u16) -> Tag {
+pub(crate) fn huge_tag(class: Class, kind: Kind) -> impl Fn(u16) -> Tag {
     move |generation| Tag::new(kind, class, None, generation)
 }

@@ -129,6 +129,28 @@ fn the_largest_chunk_is_freed_beside_isolation_and_requests() {
 }
 
 #[test]
+fn a_free_pair_is_parted_beside_requests() {
+    for (mine, theirs) in [(9, 9), (9, 10), (0, 9), (0, 10)] {
+        let name = format!("get {mine} of a free pair | get {theirs}");
+        explore(&name, 4, move || {
+            let table = paired();
+            let (mine, theirs) = (order(mine), order(theirs));
+            let other = {
+                let table = table.clone();
+                thread::spawn(move || get(&table, 0, BEN, theirs))
+            };
+            let got = get(&table, 0, ANN, mine);
+            let beside = other.join().expect("the other");
+            assert!(got.is_some() || beside.is_some());
+            check_allocated(&table, FIRST, &[(got, mine), (beside, theirs)]);
+            put_all(&table, &[(got, ANN, mine), (beside, BEN, theirs)]);
+            table.drain();
+            check_whole(&table, FIRST, 2);
+        });
+    }
+}
+
+#[test]
 fn a_free_of_what_is_just_being_got_does_no_harm() {
     explore("get 10 | put 10", 4, || {
         let table = machine(1, 2, 1);

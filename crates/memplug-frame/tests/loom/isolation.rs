@@ -163,8 +163,22 @@ fn the_last_free_and_isolation_meet() {
 #[test]
 fn the_largest_chunk_and_the_isolation_of_a_half() {
     for half in [0, 1] {
-        explore("get 10 | isolate a half", 4, move || {
-            let table = machine(1, 2, 1);
+        for (before, make) in [("apart", apart as fn() -> _), ("a free pair", paired)] {
+            isolate_half_beside_get(half, before, make);
+        }
+    }
+}
+
+fn apart() -> Arc<FrameTable> {
+    machine(1, 2, 1)
+}
+
+fn isolate_half_beside_get(half: u64, before: &str, make: fn() -> Arc<FrameTable>) {
+    explore(
+        &format!("get 10 of {before} | isolate half {half}"),
+        4,
+        move || {
+            let table = make();
             let claimer = {
                 let table = table.clone();
                 thread::spawn(move || get(&table, 0, ANN, Order::MAX))
@@ -179,10 +193,31 @@ fn the_largest_chunk_and_the_isolation_of_a_half() {
             );
             put_all(&table, &[(got, ANN, Order::MAX)]);
             assert_eq!(table.first_not_free(pageblock(half)), None);
+            assert_eq!(get(&table, 0, BEN, Order::MAX), None, "half is isolated");
             table.unisolate(pfn);
             check_whole(&table, FIRST, 2);
-        });
-    }
+        },
+    );
+}
+
+#[test]
+fn both_halves_of_a_free_pair_are_isolated() {
+    explore("isolate the first | isolate the second", 4, || {
+        let table = paired();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || table.isolate(pageblock(1).start()))
+        };
+        assert_eq!(table.isolate(pageblock(0).start()), Ok(()));
+        assert_eq!(other.join().expect("the other"), Ok(()));
+        let both = PfnRange::between(pageblock(0).start(), pageblock(1).end());
+        assert_eq!(table.first_not_free(both), None);
+        assert_eq!(get(&table, 0, ANN, PAGE), None);
+        for half in [0, 1] {
+            table.unisolate(pageblock(half).start());
+        }
+        check_whole(&table, FIRST, 2);
+    });
 }
 
 #[test]

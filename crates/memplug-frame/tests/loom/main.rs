@@ -125,6 +125,14 @@ fn check_whole(table: &FrameTable, zone: ZoneId, pageblocks: u64) {
     }
 }
 
+/// A machine of two pageblocks that are a free pair.
+fn paired() -> Arc<FrameTable> {
+    let table = machine(1, 2, 1);
+    let two = get(&table, 0, BEN, Order::MAX);
+    put_all(&table, &[(two, BEN, Order::MAX)]);
+    table
+}
+
 /// A pageblock that processor 0 has reserved for Ann's single pages, with nothing in it.
 fn reserve_for_ann(table: &FrameTable) {
     let pfn = get(table, 0, ANN, PAGE).expect("all is free");
