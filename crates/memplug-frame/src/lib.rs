@@ -11,7 +11,8 @@
 //! - `rows`: the bits of a pageblock. `tag`: what a pageblock is. `table`: where both lie.
 //!   `area_tags`: what the tags of an area say together.
 //! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
-//!   `watermark`: min, low, high.
+//!   `home`: a processor's own part of a zone. `watermark`: min, low, high. `near`: how much is to
+//!   spare, seen without a look at what others write.
 //! - `slot`: reservations of processors. `partial`, `whole`, `pair`, `recent`: where chunks come
 //!   from.
 //!   `get`, `free`, `mixed`: get and put.
@@ -35,8 +36,10 @@ mod count;
 mod error;
 mod free;
 mod get;
+mod home;
 mod isolate;
 mod mixed;
+mod near;
 mod own_map;
 mod pair;
 mod partial;

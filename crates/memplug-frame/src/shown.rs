@@ -154,6 +154,17 @@ impl FrameTable {
         exact.unwrap_or_else(|| self.whole_in(area))
     }
 
+    /// The same, but an area that only some pageblocks have come back to is left as it is: the others
+    /// would not find their bits set.
+    #[cold]
+    pub(crate) fn looked_through(&self, area: &Area<'_>) -> u64 {
+        let free = self.whole_in(area);
+        if free == self.directory.full_area() {
+            self.tidy(area);
+        }
+        free
+    }
+
     #[cold]
     fn tidy_loose(&self, area: &Area<'_>) -> bool {
         if !apply(area.shown(), Event::Tidy) {

@@ -4,7 +4,9 @@
 //! time: an *allowance*. The bits of the wholly free pageblocks show what there is; all
 //! allowances together are at the most half of what is to spare, rounded down to a power of two.
 //! When that power, the level, falls, a new *epoch* of the zone begins and all allowances given
-//! before are void. So they never come to more than there is. For order 9 and 10 a processor
+//! before are void. So they never come to more than there is. Those share who were ever allowed
+//! something: who joins them begins a new epoch too. A look that finds half of the level leaves
+//! it and looks no further (`near.rs`). For order 9 and 10 a processor
 //! pays for a whole area at once, and may then take from it what it has: a *grant*, which costs
 //! nothing to use, also for an epoch. A new epoch begins too whenever free pages become fewer
 //! other than by being handed out.
@@ -27,7 +29,7 @@ use crate::{Class, FrameTable, Request, Reserves, Watermarks, ZoneId};
 use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, PageCount, PfnRange};
 
 /// Pageblocks that one look may allow a processor at the most.
-const ALLOWANCE_MAX: u64 = 1024;
+pub(crate) const ALLOWANCE_MAX: u64 = 1024;
 
 /// Whether and how a zone serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,32 +241,56 @@ impl FrameTable {
         map: &ZoneMap,
     ) -> Option<Gate> {
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
-        let shares = 2 * u64::from(self.cpus());
+        let line = map.line(cpu);
+        // Who has not joined does when there is something to be had, and then looks again.
+        let is_new = !line.has_joined();
+        let joined = map.joined();
+        let shares = 2 * (joined + u64::from(is_new));
         let keep = self.pageblocks_to_keep(frames);
         // Before the look: what comes of it is void if a new epoch begins meanwhile.
         let mut epoch = frames.epoch.load(Ordering::SeqCst);
-        let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
-        let level = found.checked_sub(keep)?.checked_ilog2()?;
-        let share = self.in_areas((1u64 << level) / shares);
-        if share < pageblocks {
-            return None;
-        }
-        if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
-            epoch = frames.new_epoch();
-        }
+        let share_of = |level: u32| self.in_areas((1u64 << level) / shares);
+        let before = frames.level.load(Ordering::SeqCst);
+        let near = (!is_new)
+            .then(|| self.level_near(frames, map, line, keep, before, shares))
+            .flatten()
+            .map(share_of)
+            .filter(|&share| share >= pageblocks);
+        let share = match near {
+            Some(share) => share,
+            None => {
+                let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
+                let level = found.checked_sub(keep)?.checked_ilog2()?;
+                let share = share_of(level);
+                if share < pageblocks {
+                    return None;
+                }
+                if is_new {
+                    frames.join(map, line);
+                    return self.gate_by_look(cpu, request, frames, map);
+                }
+                if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
+                    epoch = frames.new_epoch();
+                }
+                share
+            }
+        };
         handshake();
         // Whoever raises the watermarks looks at the level afterwards, and this looks at the
-        // watermarks after setting the level: one of the two sees the other.
-        if self.pageblocks_to_keep(frames) > keep {
+        // watermarks after setting the level: one of the two sees the other. Nor does the look hold
+        // if more share by now; who joins after it voids it. Nor a near one under another level.
+        if self.pageblocks_to_keep(frames) > keep
+            || map.joined() != joined
+            || near.is_some() && frames.level.load(Ordering::SeqCst) != before
+        {
             return self.gate_by_look(cpu, request, frames, map);
         }
-        if frames.careful.load(Ordering::SeqCst) != 0 {
+        if near.is_none() && frames.careful.load(Ordering::SeqCst) != 0 {
             frames.careful.store(0, Ordering::SeqCst);
             frames.pressed.store(0, Ordering::Relaxed);
         }
-        map.line(cpu).allow(share.min(ALLOWANCE_MAX), epoch);
-        map.line(cpu)
-            .pay(pageblocks, self.area_price(request), epoch)
+        line.allow(share.min(ALLOWANCE_MAX), epoch);
+        line.pay(pageblocks, self.area_price(request), epoch)
             // Another thread of the same processor was quicker.
             .or(Some(Gate::Open))
     }
@@ -397,7 +423,7 @@ impl ZoneFrames {
         }
     }
 
-    fn new_epoch(&self) -> u64 {
+    pub(crate) fn new_epoch(&self) -> u64 {
         // Before `allowed`: whose count is older finds the new epoch, or is undone here.
         let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
         // What was taken so far is at least this, so the next request counts.

@@ -186,8 +186,8 @@ impl FrameTable {
         })
     }
 
-    /// The first that `take` finds: in the processor's own area, else in the next that lies apart from
-    /// all that other processors take from, else in one that no other takes from, else in any.
+    /// The first that `take` finds: in the processor's own area, else in its own part of the zone
+    /// (`home.rs`), else in the next that lies apart from all that other processors take from, else in one that no other takes from, else in any.
     fn take_near<R>(
         &self,
         map: &ZoneMap,
@@ -209,30 +209,48 @@ impl FrameTable {
             return Some(taken);
         }
         let after = line.area().map_or(0, |area| area + 1);
-        [(after, LINE_AREAS), (0, LINE_AREAS), (0, 1), (0, 0)]
-            .into_iter()
-            .find_map(|(from, apart)| {
-                map.whole.find_from(from, |number| {
-                    if map.others_near(cpu, number, apart) {
-                        return None;
-                    }
-                    let area = self.directory.area(number)?;
-                    self.tidy(&area);
-                    let word = area.whole().load(Ordering::SeqCst);
-                    let taken = take(&area, &Way::anew(line));
-                    if taken.is_some() {
-                        self.note_begun(&area, word);
-                        self.choose_area(line, number, epoch);
-                    } else {
-                        let still =
-                            || area.whole().load(Ordering::SeqCst) != 0 && self.is_of(&area, map);
-                        if !still() {
-                            map.whole.remove_unless(number, still);
-                        }
-                    }
-                    taken
-                })
+        self.take_at_home(map, cpu, epoch, after, &take)
+            .or_else(|| {
+                [(after, LINE_AREAS), (0, LINE_AREAS), (0, 1), (0, 0)]
+                    .into_iter()
+                    .find_map(|(from, apart)| {
+                        map.whole.find_from(from, |number| {
+                            if map.others_near(cpu, number, apart) {
+                                return None;
+                            }
+                            self.begin_area(map, line, number, epoch, 0, &take)
+                        })
+                    })
             })
+    }
+
+    /// Takes from an area that is new to the processor, if it shows at least so many pageblocks.
+    pub(crate) fn begin_area<R>(
+        &self,
+        map: &ZoneMap,
+        line: &CpuLine,
+        number: u64,
+        epoch: u64,
+        least: u32,
+        take: &impl Fn(&Area<'_>, &Way<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let area = self.directory.area(number)?;
+        self.tidy(&area);
+        let word = area.whole().load(Ordering::SeqCst);
+        if word.count_ones() < least {
+            return None;
+        }
+        let taken = take(&area, &Way::anew(line));
+        if taken.is_some() {
+            self.note_begun(&area, word);
+            self.choose_area(line, number, epoch);
+        } else {
+            let still = || area.whole().load(Ordering::SeqCst) != 0 && self.is_of(&area, map);
+            if !still() {
+                map.whole.remove_unless(number, still);
+            }
+        }
+        taken
     }
 
     /// Whether the area lies in the zone of this map. It may have been listed here by one who knew it
@@ -245,7 +263,16 @@ impl FrameTable {
     /// From now on the processor takes from this area. The one that it leaves is tidied up, since
     /// leftovers are known to lie in areas that processors take from, and nowhere else.
     fn choose_area(&self, line: &CpuLine, number: u64, epoch: u64) {
+        // Before it moves: whoever counts sees it there until nothing is left over.
+        let leaves = line.area();
+        self.leave_area(leaves, number);
         let left = line.set_area(number, epoch);
+        if left != leaves {
+            self.leave_area(left, number);
+        }
+    }
+
+    fn leave_area(&self, left: Option<u64>, number: u64) {
         if let Some(left) = left.filter(|&left| left != number)
             && let Some(area) = self.directory.area(left)
             && !self.tidy(&area)

@@ -85,6 +85,9 @@ pub(crate) struct ZoneMap {
     cpus: u16,
     /// Places of slots that may lead here, as bits: processors had reservations of such classes.
     places: AtomicU64,
+    /// Processors that were ever allowed to take something. Only grows, and allowances of an earlier
+    /// number are void: see [`ZoneFrames::join`].
+    pub(crate) joined: AtomicU64,
     pub(crate) present: AreaSet,
     pub(crate) whole: AreaSet,
     pub(crate) partial: AreaSet,
@@ -111,6 +114,8 @@ pub(crate) struct CpuLine {
     bit: AtomicU64,
     /// The pageblock after the one where it last found room: a hint.
     pub(crate) partial: AtomicU64,
+    /// Which of the processors it is that have joined the zone, from 1 on; 0 if it has not.
+    pub(crate) place: AtomicU64,
 }
 
 /// The epoch stands above the value.
@@ -124,6 +129,7 @@ impl CpuLine {
             allowance: AtomicU64::new(0),
             bit: AtomicU64::new(0),
             partial: AtomicU64::new(0),
+            place: AtomicU64::new(0),
         }
     }
 
@@ -164,6 +170,11 @@ impl CpuLine {
             .area
             .swap((area + 1) | epoch << EPOCH_SHIFT, Ordering::Relaxed);
         (old & VALUE).checked_sub(1)
+    }
+
+    /// Whether it is one of those that share what there is.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.place.load(Ordering::SeqCst) != 0
     }
 
     /// Uses up some of the allowance, if there is so much in this epoch.
@@ -224,6 +235,11 @@ impl ZoneMap {
     /// The areas that processors take from; one that two take from comes twice.
     pub(crate) fn areas_taken_from(&self) -> impl Iterator<Item = u64> {
         self.lines().filter_map(CpuLine::area)
+    }
+
+    /// How many processors share what may be taken here.
+    pub(crate) fn joined(&self) -> u64 {
+        self.joined.load(Ordering::SeqCst)
     }
 
     /// Whether another processor takes from an area less than so far from this one.
@@ -289,6 +305,19 @@ impl ZoneFrames {
         }
     }
 
+    /// To be called before a processor is allowed anything. It voids what others were allowed when
+    /// there were fewer to share, before it is seen to have joined: nothing is allowed to it or to
+    /// another thread of the same processor before.
+    #[cold]
+    pub(crate) fn join(&self, map: &ZoneMap, line: &CpuLine) {
+        // Two threads of one processor may both count: then shares are a little smaller.
+        let place = map.joined.fetch_add(1, Ordering::SeqCst) + 1;
+        self.new_epoch();
+        let _ = line
+            .place
+            .compare_exchange(0, place, Ordering::SeqCst, Ordering::Relaxed);
+    }
+
     /// The bitmaps, if the zone ever had memory.
     pub(crate) fn map(&self) -> Option<&ZoneMap> {
         self.map.get()
@@ -302,6 +331,7 @@ impl ZoneFrames {
                 more_lines: more.collect(),
                 cpus,
                 places: AtomicU64::new(0),
+                joined: AtomicU64::new(0),
                 present: AreaSet::new(areas)?,
                 whole: AreaSet::new(areas)?,
                 partial: AreaSet::new(areas)?,

@@ -316,8 +316,9 @@ fn check_watermarks(arena: &Arena) {
     let zone = ZoneId::new(0);
     arena.table.drain();
     let pages = arena.table.zone_counts(zone).free_and_cached().get();
-    // What is kept besides the watermark, and the smallest allowance for each processor.
-    let smallest = (2 * u64::from(CPUS)).next_power_of_two();
+    // What is kept besides the watermark, and the smallest allowance for each processor that was ever
+    // allowed anything: that is one, since marks are set here for the first time.
+    let smallest = 2;
     let slack = (smallest + u64::from(CPUS) + 1) * PAGEBLOCK;
     let class = Class::new(OwnerId::new(1), MigrateType::Movable, Order::ZERO);
     let request = Request {
