@@ -15,8 +15,11 @@ use memplug_units::{BlockId, GroupId, NodeId};
 /// The blocks there are, ascending.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocks {
-    /// By number divided by those of a chunk. None is empty.
-    chunks: BTreeMap<u64, Chunk>,
+    /// Ascending. None is empty.
+    chunks: Vec<Chunk>,
+    /// Where the chunk is that was last looked up to change a block: a hint. Transactions look up
+    /// the same block several times, and mostly go on with its neighbour.
+    last: usize,
     count: usize,
     of_node: BTreeMap<NodeId, usize>,
     of_group: BTreeMap<GroupId, usize>,
@@ -30,6 +33,8 @@ const CHUNK: u64 = 64;
 /// Blocks of neighbouring numbers.
 #[derive(Clone, Debug, Default)]
 struct Chunk {
+    /// The numbers of its blocks divided by those of a chunk.
+    number: u64,
     /// Bit n: the chunk's number n has a block.
     there: u64,
     /// Those that are there, ascending.
@@ -63,20 +68,32 @@ impl Blocks {
 
     pub(crate) fn get(&self, id: &BlockId) -> Option<&Record> {
         let (chunk, number) = split_number(id.get());
-        let chunk = self.chunks.get(&chunk)?;
+        let chunk = self.chunks.get(self.place(chunk).ok()?)?;
         chunk.blocks.get(chunk.find(number)?)
     }
 
     pub(crate) fn get_mut(&mut self, id: &BlockId) -> Option<&mut Record> {
         let (chunk, number) = split_number(id.get());
-        let chunk = self.chunks.get_mut(&chunk)?;
+        self.last = self.place(chunk).ok()?;
+        let chunk = self.chunks.get_mut(self.last)?;
         let at = chunk.find(number)?;
         chunk.blocks.get_mut(at)
     }
 
+    /// Where the chunk of this number is, or where it would be.
+    #[inline]
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        match self.chunks.get(self.last) {
+            Some(chunk) if chunk.number == number => Ok(self.last),
+            _ => self
+                .chunks
+                .binary_search_by_key(&number, |chunk| chunk.number),
+        }
+    }
+
     /// All blocks, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.chunks.values().flat_map(|chunk| &chunk.blocks)
+        self.chunks.iter().flat_map(|chunk| &chunk.blocks)
     }
 
     /// The blocks of these numbers, ascending.
@@ -86,14 +103,19 @@ impl Blocks {
     ) -> impl DoubleEndedIterator<Item = &Record> {
         let first = split_number(range.start().get());
         let last = split_number(range.end().get());
-        let chunks = (range.start() <= range.end()).then(|| self.chunks.range(first.0..=last.0));
-        chunks.into_iter().flatten().flat_map(move |(&at, chunk)| {
-            let from = if at == first.0 {
+        let begin = self.place(first.0).unwrap_or_else(|at| at);
+        let end = match self.place(last.0) {
+            Ok(at) => at + 1,
+            Err(at) => at,
+        };
+        let chunks = self.chunks.get(begin..end).unwrap_or_default();
+        chunks.iter().flat_map(move |chunk| {
+            let from = if chunk.number == first.0 {
                 chunk.below(first.1)
             } else {
                 0
             };
-            let to = if at == last.0 {
+            let to = if chunk.number == last.0 {
                 chunk.below(last.1 + 1)
             } else {
                 chunk.blocks.len()
@@ -115,7 +137,15 @@ impl Blocks {
             let (number, first) = split_number(next);
             let end = run.end.min(next.saturating_add(CHUNK - first));
             let added = (end - next) as usize;
-            let chunk = self.chunks.entry(number).or_default();
+            let place = self.place(number).unwrap_or_else(|place| {
+                let chunk = Chunk {
+                    number,
+                    ..Chunk::default()
+                };
+                self.chunks.insert(place, chunk);
+                place
+            });
+            let chunk = &mut self.chunks[place];
             let bits = u64::MAX >> (CHUNK as usize - added.clamp(1, 64)) << first;
             debug_assert_eq!(chunk.there & bits, 0);
             let at = chunk.below(first);
@@ -145,11 +175,12 @@ impl Blocks {
 
     pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Record> {
         let (number, bit) = split_number(id.get());
-        let chunk = self.chunks.get_mut(&number)?;
+        let place = self.place(number).ok()?;
+        let chunk = self.chunks.get_mut(place)?;
         let block = chunk.blocks.remove(chunk.find(bit)?);
         chunk.there &= !(1 << bit);
         if chunk.there == 0 {
-            self.chunks.remove(&number);
+            self.chunks.remove(place);
         }
         self.count -= 1;
         for node in block.nodes.iter() {

@@ -91,6 +91,12 @@ impl Chain {
         }
     }
 
+    /// Whether the transaction that ends took lists. To be asked while it has the hotplug lock.
+    #[inline]
+    pub(crate) fn take_walked(&self) -> bool {
+        self.lists.take_walked()
+    }
+
     /// To be called when a transaction has let go of the lists it walked.
     pub(crate) fn released(&self) {
         self.lists.released();
@@ -103,6 +109,12 @@ impl Chain {
         drop(list);
         self.lists.released();
         all
+    }
+
+    /// The chain as it is now, for a round; `None` if nobody is on it.
+    #[inline]
+    pub(super) fn to_walk(&self) -> Option<Arc<List>> {
+        self.lists.to_walk()
     }
 
     /// The chain as it is now.

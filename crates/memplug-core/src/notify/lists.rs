@@ -6,6 +6,9 @@
 //! everybody waits for. So a list that is replaced while it is walked is kept here, and given up by
 //! those who change the chain; or, if no change is on its way, when a transaction ends.
 //!
+//! Most machines have nobody on the chain. How many there are stands in a word besides, so that a
+//! transaction that has nobody to tell takes no list, and has none to let go of.
+//!
 //! Invariant: a list that is kept here is given up at the latest when the last round that walks it
 //! and the last change that is on its way are both over. Both look under the same lock, after they
 //! have let go of it.
@@ -15,12 +18,16 @@
 use super::list::List;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use memplug_frame::sync::{Apart, AtomicU64, Mutex, Ordering};
+use memplug_frame::sync::{Apart, AtomicBool, AtomicU64, Mutex, Ordering};
 
 pub(super) struct Lists {
     state: Apart<Mutex<State>>,
     /// Numbers given to subscribers.
     numbers: AtomicU64,
+    /// Subscribers on the list. Written under the lock, together with it.
+    length: AtomicU64,
+    /// Whether the transaction that is on its way took a list: of who holds the hotplug lock.
+    walked: AtomicBool,
 }
 
 struct State {
@@ -46,12 +53,37 @@ impl Lists {
                 replaced: Vec::new(),
             })),
             numbers: AtomicU64::new(0),
+            length: AtomicU64::new(0),
+            walked: AtomicBool::new(false),
         }
     }
 
     /// The list as it is now.
     pub(super) fn current(&self) -> Arc<List> {
         self.state.with(|state| state.list.clone())
+    }
+
+    /// The list for a round of a transaction; `None` if nobody is on it. To be called with the
+    /// hotplug lock only.
+    #[inline]
+    pub(super) fn to_walk(&self) -> Option<Arc<List>> {
+        // Whoever was told that somebody has come finds a number above zero.
+        if self.length.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.walked.store(true, Ordering::Relaxed);
+        Some(self.current())
+    }
+
+    /// Whether lists were taken by [`Lists::to_walk`] since this was last called. With the hotplug
+    /// lock only.
+    #[inline]
+    pub(super) fn take_walked(&self) -> bool {
+        let walked = self.walked.load(Ordering::Relaxed);
+        if walked {
+            self.walked.store(false, Ordering::Relaxed);
+        }
+        walked
     }
 
     /// A number that no subscriber had before.
@@ -77,6 +109,8 @@ impl Lists {
                         Some(made) => {
                             state.version += 1;
                             state.changing -= 1;
+                            let length = made.length() as u64;
+                            self.length.store(length, Ordering::SeqCst);
                             let replaced = core::mem::replace(&mut state.list, made);
                             state.replaced.push(replaced);
                             Ok(state.idle())

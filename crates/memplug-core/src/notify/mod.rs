@@ -29,8 +29,8 @@ pub use answer::Answer;
 pub use books::SubscriberStats;
 pub use chain::{Chain, Notice, Registration};
 pub use event::{MemoryEvent, MemoryNotify, MemoryNotify2007};
+pub(crate) use round::{Addressed, Outcome, RoundRule, Told};
 pub use round::{Call, RoundReport};
-pub(crate) use round::{RoundRule, Told};
 
 /// Who gets `Cancel*` after a failed attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

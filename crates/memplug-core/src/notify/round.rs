@@ -14,6 +14,7 @@ use super::list::List;
 use super::subscriber::{Asked, Said, Seat, Subscriber, lies_near};
 use crate::error::{Errno, Refusal};
 use crate::token::TxnToken;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -47,17 +48,6 @@ pub struct RoundReport {
     pub calls: Vec<Call>,
     /// The error the round came to (ignored unless the event can be refused).
     pub error: Option<Errno>,
-}
-
-impl RoundReport {
-    fn of(notice: &Notice<'_>, calls: Vec<Call>, error: Option<Errno>) -> Self {
-        Self {
-            event: notice.event,
-            notify: *notice.notify,
-            calls,
-            error,
-        }
-    }
 }
 
 /// Who was told a `Going*` and did not refuse: a chain as it was, up to a place, less a few.
@@ -278,34 +268,64 @@ impl<'a> Round<'a> {
 }
 
 impl Chain {
-    /// Sends one event. `told` becomes those who were called and did not refuse.
-    pub(crate) fn round(
-        &self,
+    /// Those a round addresses, if there is anybody.
+    #[inline]
+    pub(crate) fn addressed<'a>(&self, rule: &RoundRule<'a>) -> Option<Addressed<'a>> {
+        let (list, end, except) = match *rule {
+            RoundRule::Chain => {
+                let list = self.to_walk()?;
+                let end = list.length();
+                (list, end, [].as_slice())
+            }
+            RoundRule::Only(told) => (told.list.clone()?, told.end, told.not.as_slice()),
+        };
+        let can_stop = matches!(rule, RoundRule::Chain);
+        (end > 0).then_some(Addressed {
+            list,
+            end,
+            except,
+            can_stop,
+        })
+    }
+}
+
+/// Those a round addresses: a list, up to a place, less a few.
+pub(crate) struct Addressed<'a> {
+    list: Arc<List>,
+    end: usize,
+    /// Ascending.
+    except: &'a [usize],
+    can_stop: bool,
+}
+
+/// What a round came to.
+pub(crate) struct Outcome {
+    /// The error of the last answer.
+    pub(crate) error: Option<Errno>,
+    /// Who refused.
+    pub(crate) refusal: Option<Box<Refusal>>,
+    /// Those who were called and did not refuse.
+    pub(crate) told: Told,
+}
+
+impl Addressed<'_> {
+    /// Sends them one event; `calls` gets the calls.
+    pub(crate) fn tell(
+        self,
         _: &TxnToken,
         notice: &Notice<'_>,
-        rule: &RoundRule<'_>,
         now: &dyn Fn() -> Duration,
-        told: &mut Told,
-    ) -> (RoundReport, Option<Refusal>) {
-        let addressed = match rule {
-            RoundRule::Chain => {
-                let list = self.list();
-                let end = list.length();
-                Some((list, end, [].as_slice()))
-            }
-            RoundRule::Only(told) => {
-                let list = told.list.clone();
-                list.map(|list| (list, told.end, told.not.as_slice()))
-            }
-        };
-        let Some((list, end, except)) = addressed.filter(|&(_, end, _)| end > 0) else {
-            // Nobody to call: no clock is read for it.
-            *told = Told::new();
-            return (RoundReport::of(notice, Vec::new(), None), None);
-        };
+        calls: &mut Vec<Call>,
+    ) -> Outcome {
+        let Self {
+            list,
+            end,
+            except,
+            can_stop,
+        } = self;
         let mut round = Round::new(&list, (end, except), notice, now);
-        round.call_all(matches!(rule, RoundRule::Chain));
-        let mut calls = Vec::with_capacity(round.turns);
+        round.call_all(can_stop);
+        calls.reserve(round.turns);
         let mut last = (None, None); // error and refusal of the last answer
         let mut not = Vec::new();
         let mut next = 0;
@@ -333,11 +353,14 @@ impl Chain {
         if refusal.is_some() {
             not.push(next.saturating_sub(1));
         }
-        *told = Told {
-            list: Some(list),
-            end: next,
-            not,
-        };
-        (RoundReport::of(notice, calls, error), refusal)
+        Outcome {
+            error,
+            refusal: refusal.map(Box::new),
+            told: Told {
+                list: Some(list),
+                end: next,
+                not,
+            },
+        }
     }
 }

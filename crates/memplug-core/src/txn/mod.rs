@@ -17,14 +17,16 @@ mod undo;
 use crate::block::MapChunk;
 use crate::error::Refusal;
 use crate::machine::Hotplug;
-use crate::notify::{MemoryEvent, MemoryNotify, Notice, Rollback, RoundReport, RoundRule, Told};
+use crate::notify::{
+    Addressed, MemoryEvent, MemoryNotify, Notice, Outcome, Rollback, RoundReport, RoundRule, Told,
+};
 use crate::platform::Observation;
 use crate::token::TxnToken;
 use crate::zone::ZoneKind;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_frame::sync::Ordering;
-use memplug_units::NodeId;
+use memplug_units::{NodeId, PageCount, Pfn};
 use smallvec::SmallVec;
 
 pub(crate) use add::add;
@@ -56,9 +58,13 @@ impl<'h> HotplugLock<'h> {
 
 impl Drop for HotplugLock<'_> {
     fn drop(&mut self) {
+        // Before the next transaction can take lists.
+        let walked = self.machine.chain().take_walked();
         self.machine.busy.store(false, Ordering::Release);
-        // Afterwards: it can run the drop of a callback whose registration is gone.
-        self.machine.chain().released();
+        if walked {
+            // Afterwards: it can run the drop of a callback whose registration is gone.
+            self.machine.chain().released();
+        }
     }
 }
 
@@ -69,6 +75,10 @@ struct Txn<'h> {
     /// As many as an online or an offline has need no memory of their own.
     undo: SmallVec<[Undo; 4]>,
     told: Told,
+    /// Whether anyone may have been: then the end must be told, too.
+    announced: bool,
+    /// The argument of its events, known before the first is sent.
+    notify: MemoryNotify,
     /// Memory maps made for added blocks; their undo steps name them.
     maps: Vec<Box<[MapChunk]>>,
     /// Where the memory is, for the notices.
@@ -76,12 +86,20 @@ struct Txn<'h> {
 }
 
 impl<'h> Txn<'h> {
+    #[inline]
     fn begin(lock: &HotplugLock<'h>) -> Self {
         Self {
             machine: lock.machine,
             token: TxnToken::mint(),
             undo: SmallVec::new(),
             told: Told::new(),
+            announced: false,
+            notify: MemoryNotify {
+                start_pfn: Pfn::new(0),
+                nr_pages: PageCount::ZERO,
+                status_change_nid_normal: None,
+                status_change_nid: None,
+            },
             maps: Vec::new(),
             place: (NodeId::new(0), ZoneKind::Normal),
         }
@@ -89,52 +107,77 @@ impl<'h> Txn<'h> {
 
     /// Sends `Going*` to the chain; `rounds` gets the report. The cancellation is armed first, so
     /// that whoever was told hears of the end whatever happens next.
+    #[inline]
     fn announce(
         &mut self,
         event: MemoryEvent,
-        notify: &MemoryNotify,
         rounds: &mut Vec<RoundReport>,
-    ) -> Option<Refusal> {
-        let machine = self.machine;
-        let now = || machine.platform().now();
-        let (node, zone) = self.place;
-        let notice = Notice {
-            event,
-            notify,
-            node,
-            zone,
+    ) -> Option<Box<Refusal>> {
+        self.announced = true;
+        let Some(addressed) = self.machine.chain().addressed(&RoundRule::Chain) else {
+            self.tell_nobody(event, rounds);
+            return None;
         };
-        let (report, refusal) = machine.chain().round(
-            &self.token,
-            &notice,
-            &RoundRule::Chain,
-            &now,
-            &mut self.told,
-        );
-        observe(machine, rounds, report);
-        refusal
+        let outcome = self.tell(event, addressed, rounds);
+        self.told = outcome.told;
+        outcome.refusal
     }
 
     /// Sends an outcome to those it is owed to; `rounds` gets the report.
-    fn conclude(&self, event: MemoryEvent, notify: &MemoryNotify, rounds: &mut Vec<RoundReport>) {
-        let machine = self.machine;
-        let now = || machine.platform().now();
-        let rule = match machine.rollback() {
+    #[inline]
+    fn conclude(&self, event: MemoryEvent, rounds: &mut Vec<RoundReport>) {
+        let rule = match self.machine.rollback() {
             Rollback::Told => RoundRule::Only(&self.told),
             Rollback::WholeChain => RoundRule::Chain,
         };
+        match self.machine.chain().addressed(&rule) {
+            Some(addressed) => drop(self.tell(event, addressed, rounds)),
+            None => self.tell_nobody(event, rounds),
+        }
+    }
+
+    /// Sends one event to somebody.
+    #[inline(never)]
+    fn tell(
+        &self,
+        event: MemoryEvent,
+        addressed: Addressed<'_>,
+        rounds: &mut Vec<RoundReport>,
+    ) -> Outcome {
+        let machine = self.machine;
         let (node, zone) = self.place;
+        let notify = &self.notify;
         let notice = Notice {
             event,
             notify,
             node,
             zone,
         };
-        let mut nobody = Told::new();
-        let (report, _) = machine
-            .chain()
-            .round(&self.token, &notice, &rule, &now, &mut nobody);
-        observe(machine, rounds, report);
+        let mut calls = Vec::new();
+        let now = || machine.platform().now();
+        let outcome = addressed.tell(&self.token, &notice, &now, &mut calls);
+        rounds.push(RoundReport {
+            event,
+            notify: self.notify,
+            calls,
+            error: outcome.error,
+        });
+        observe_last(machine, rounds);
+        outcome
+    }
+
+    /// The round that there would be if there were anybody.
+    #[inline]
+    fn tell_nobody(&self, event: MemoryEvent, rounds: &mut Vec<RoundReport>) {
+        // Made where it stays: what was just written in pieces cannot be copied before it has
+        // reached the cache.
+        rounds.resize_with(rounds.len() + 1, || RoundReport {
+            event,
+            notify: self.notify,
+            calls: Vec::new(),
+            error: None,
+        });
+        observe_last(self.machine, rounds);
     }
 
     /// The point of no return: nothing will be undone, `owed` will be done however it ends.
@@ -158,9 +201,7 @@ impl<'h> Txn<'h> {
 }
 
 /// Tells of a round that was just sent.
-fn observe(machine: &Hotplug, rounds: &mut Vec<RoundReport>, report: RoundReport) {
-    // Told where it will stay: it is large.
-    rounds.push(report);
+fn observe_last(machine: &Hotplug, rounds: &[RoundReport]) {
     if let Some(report) = rounds.last() {
         machine.platform().observe(&Observation::Round(report));
     }

@@ -58,7 +58,6 @@ struct Begun<'h> {
 
 struct Isolated<'h> {
     of: Begun<'h>,
-    notify: MemoryNotify,
     change: StatusChange,
 }
 
@@ -136,29 +135,21 @@ impl<'h> Begun<'h> {
         let pages = range.count().saturating_sub(held.count());
         let change =
             machine.with_state(|state| state.change_on_offline(node, zone, pages, held.count()));
-        let notify = MemoryNotify {
+        self.txn.notify = MemoryNotify {
             start_pfn: held.end(),
             nr_pages: pages,
             status_change_nid_normal: change.normal,
             status_change_nid: change.any,
         };
         let event = MemoryEvent::CancelOffline;
-        self.txn.undo.push(Undo::Cancel {
-            event,
-            notify,
-            announced: false,
-        });
+        self.txn.undo.push(Undo::Cancel { event });
         let usable = PfnRange::between(held.end(), range.end());
         machine
             .isolate_range(usable, zone.is_kernel())
             .map_err(|blockers| OfflineError::Blocked { block, blockers })?;
         self.txn.undo.push(Undo::Unisolate { range: usable });
         self.checkpoint(Step::OfflineIsolated)?;
-        Ok(Isolated {
-            of: self,
-            notify,
-            change,
-        })
+        Ok(Isolated { of: self, change })
     }
 }
 
@@ -166,25 +157,20 @@ impl<'h> Isolated<'h> {
     fn announce(mut self) -> Result<Announced<'h>, OfflineError> {
         let Going { block, range, .. } = self.of.target;
         let used_before = self.of.txn.machine.frames.range_counts(range).allocated;
-        for step in &mut self.of.txn.undo {
-            if let Undo::Cancel { announced, .. } = step {
-                *announced = true;
-            }
-        }
         let mut rounds = Vec::with_capacity(2);
         let event = MemoryEvent::GoingOffline;
-        let refusal = self.of.txn.announce(event, &self.notify, &mut rounds);
+        let refusal = self.of.txn.announce(event, &mut rounds);
         if let Some(refusal) = refusal {
             let mut blockers = Blockers::default();
             blockers.push(Blocker {
-                range: self.notify.range(),
+                range: self.of.txn.notify.range(),
                 owner: RESERVED,
                 owner_name: Arc::from(refusal.by.as_str()),
                 reason: Reason::Refused(refusal.reason.clone()),
             });
             return Err(OfflineError::Refused {
                 block,
-                refusal,
+                refusal: *refusal,
                 blockers,
             });
         }
@@ -248,11 +234,7 @@ impl EmptyRange<'_> {
             mut rounds,
             used_before,
         } = announced;
-        let Isolated {
-            of: stage,
-            notify,
-            change,
-        } = isolated;
+        let Isolated { of: stage, change } = isolated;
         let Begun {
             mut txn,
             target,
@@ -277,14 +259,14 @@ impl EmptyRange<'_> {
         debug_assert_eq!(gone, Ok(()));
         let last = machine.account_offline(&target, change);
         machine.zones_changed(last, change.any);
-        txn.conclude(MemoryEvent::Offline, &notify, &mut rounds);
+        txn.conclude(MemoryEvent::Offline, &mut rounds);
         txn.settle();
         machine.uevent(Action::Offline, Subject::Block(block));
         let took = machine.platform().now().saturating_sub(begun);
         OfflineReport {
             block,
             zone,
-            notify,
+            notify: txn.notify,
             rounds,
             moved: emptied.moved,
             used_before,

@@ -48,10 +48,8 @@ struct Attempt<'h> {
     held: PfnRange,
     boot: bool,
     group: Option<GroupId>,
-    notify: MemoryNotify,
     change: StatusChange,
     rounds: Vec<RoundReport>,
-    begun: Duration,
 }
 
 struct Chosen<'a, 'h>(&'a mut Attempt<'h>);
@@ -65,42 +63,48 @@ pub(crate) fn online(
     block: BlockId,
     word: Option<OnlineWord>,
 ) -> Result<OnlineReport, OnlineError> {
-    // Stages refer to the attempt, which stays where it is: moving it from one to the next took
-    // longer than what they do. However they end, its undo log runs when this function does.
-    let mut attempt = Attempt::new(lock, block)?;
-    Chosen::begin(&mut attempt, word)?
-        .grow()?
-        .announce()?
-        .commit()?
-        .publish();
-    Ok(attempt.report())
+    let machine = lock.machine;
+    let begun = machine.platform().now();
+    let range = machine
+        .geometry()
+        .block_range(block)
+        .ok_or(OnlineError::NoSuchBlock(block))?;
+    // Stages refer to the attempt, which stays where it is made: moving it from one to the next
+    // took longer than what they do. However they end, its undo log runs when this function does.
+    let mut attempt = Attempt {
+        txn: Txn::begin(lock),
+        block,
+        range,
+        held: PfnRange::between(range.start(), range.start()),
+        boot: false,
+        group: None,
+        change: StatusChange::default(),
+        rounds: Vec::new(),
+    };
+    attempt.make(word)?;
+    Ok(OnlineReport {
+        block,
+        zone: attempt.txn.place.1,
+        // Field by field: as above.
+        notify: MemoryNotify {
+            ..attempt.txn.notify
+        },
+        rounds: core::mem::take(&mut attempt.rounds),
+        took: machine.platform().now().saturating_sub(begun),
+    })
 }
 
-impl<'h> Attempt<'h> {
-    fn new(lock: &HotplugLock<'h>, block: BlockId) -> Result<Self, OnlineError> {
-        let machine = lock.machine;
-        let begun = machine.platform().now();
-        let range = machine
-            .geometry()
-            .block_range(block)
-            .ok_or(OnlineError::NoSuchBlock(block))?;
-        Ok(Self {
-            txn: Txn::begin(lock),
-            block,
-            range,
-            held: PfnRange::between(range.start(), range.start()),
-            boot: false,
-            group: None,
-            notify: MemoryNotify {
-                start_pfn: range.start(),
-                nr_pages: range.count(),
-                status_change_nid_normal: None,
-                status_change_nid: None,
-            },
-            change: StatusChange::default(),
-            rounds: Vec::new(),
-            begun,
-        })
+impl Attempt<'_> {
+    /// All stages. A function of its own, so that its error and the report have no place in common
+    /// on the stack: then the report is put together there, and copied while it is not written yet.
+    #[inline(never)]
+    fn make(&mut self, word: Option<OnlineWord>) -> Result<(), OnlineError> {
+        Chosen::begin(self, word)?
+            .grow()?
+            .announce()?
+            .commit()?
+            .publish();
+        Ok(())
     }
 
     fn checkpoint(&self, step: Step) -> Result<(), OnlineError> {
@@ -110,27 +114,13 @@ impl<'h> Attempt<'h> {
             source,
         })
     }
-
-    /// What it came to.
-    fn report(&mut self) -> OnlineReport {
-        let now = self.txn.machine.platform().now();
-        OnlineReport {
-            block: self.block,
-            zone: self.txn.place.1,
-            notify: self.notify,
-            rounds: core::mem::take(&mut self.rounds),
-            took: now.saturating_sub(self.begun),
-        }
-    }
 }
 
 impl<'a, 'h> Chosen<'a, 'h> {
     fn begin(of: &'a mut Attempt<'h>, word: Option<OnlineWord>) -> Result<Self, OnlineError> {
         let (id, range) = (of.block, of.range);
-        let txn = &mut of.txn;
-        let machine = txn.machine;
-        let token = &txn.token;
-        let (facts, zone, own_map) = machine.with_state_mut(|state| {
+        let machine = of.txn.machine;
+        machine.with_state_mut(|state| {
             let block = state
                 .blocks
                 .get_mut(&id)
@@ -138,23 +128,22 @@ impl<'a, 'h> Chosen<'a, 'h> {
             // The word sticks before the state is looked at; the next attempt without a word
             // of its own uses it, once.
             block.sticky = word.or(block.sticky);
-            if !block.apply(token, BlockEvent::BeginOnline) {
+            if !block.apply(&of.txn.token, BlockEvent::BeginOnline) {
                 return Err(OnlineError::NotOffline(id));
             }
             let word = block.sticky.take().unwrap_or_default();
-            let facts = (block.boot, block.group);
-            let (asking, own_map) = (Asking::of(block, range), block.own_map);
+            let asking = Asking::of(block, range);
+            (of.boot, of.group) = (block.boot, block.group);
+            let held_end = Pfn::new(range.start().get() + block.own_map.get());
+            of.held = PfnRange::between(range.start(), held_end);
             let zone = policy::choose(state, machine.geometry(), &asking, word);
-            Ok((facts, (asking.node, zone), own_map))
+            of.txn.place = (asking.node, zone);
+            Ok(())
         })?;
-        txn.place = zone;
-        txn.undo.push(Undo::State {
+        of.txn.undo.push(Undo::State {
             block: id,
             event: BlockEvent::CancelOnline,
         });
-        (of.boot, of.group) = facts;
-        let held_end = Pfn::new(range.start().get() + own_map.get());
-        of.held = PfnRange::between(range.start(), held_end);
         of.checkpoint(Step::OnlineChosen)?;
         Ok(Self(of))
     }
@@ -170,14 +159,21 @@ impl<'a, 'h> Chosen<'a, 'h> {
                 block: of.block,
                 source,
             })?;
-        let (before, change) = machine.with_state_mut(|state| {
-            let change = state.change_on_online(node, zone);
-            let Some(of) = state.node_mut(node) else {
-                return (range, change);
+        let before = machine.with_state_mut(|state| {
+            of.change = state.change_on_online(node, zone);
+            of.txn.notify = MemoryNotify {
+                start_pfn: of.held.end(),
+                nr_pages: range.count().saturating_sub(of.held.count()),
+                status_change_nid_normal: of.change.normal,
+                status_change_nid: of.change.any,
             };
-            let before = of.zone(zone).span();
-            of.zone_mut(zone).grow(range);
-            (before, change)
+            let Some(node) = state.node_mut(node) else {
+                return range;
+            };
+            let zone = node.zone_mut(zone);
+            let before = zone.span();
+            zone.grow(range);
+            before
         });
         of.txn.undo.push(Undo::Span {
             node,
@@ -185,13 +181,6 @@ impl<'a, 'h> Chosen<'a, 'h> {
             before,
         });
         of.checkpoint(Step::OnlineGrown)?;
-        of.change = change;
-        of.notify = MemoryNotify {
-            start_pfn: of.held.end(),
-            nr_pages: range.count().saturating_sub(of.held.count()),
-            status_change_nid_normal: change.normal,
-            status_change_nid: change.any,
-        };
         Ok(Grown(of))
     }
 }
@@ -203,16 +192,13 @@ impl<'a, 'h> Grown<'a, 'h> {
         of.rounds = Vec::with_capacity(2);
         // Spans shrink back after the cancellation was heard; it is armed before anyone can
         // refuse.
-        of.txn.undo.push(Undo::Cancel {
-            event: MemoryEvent::CancelOnline,
-            notify: of.notify,
-            announced: true,
-        });
+        let event = MemoryEvent::CancelOnline;
+        of.txn.undo.push(Undo::Cancel { event });
         let (event, rounds) = (MemoryEvent::GoingOnline, &mut of.rounds);
-        if let Some(refusal) = of.txn.announce(event, &of.notify, rounds) {
+        if let Some(refusal) = of.txn.announce(event, rounds) {
             return Err(OnlineError::Refused {
                 block: of.block,
-                refusal,
+                refusal: *refusal,
             });
         }
         of.checkpoint(Step::OnlineAnnounced)?;
@@ -250,7 +236,7 @@ impl Committed<'_, '_> {
             .online_prepared(of.range, zone.on(node), of.held);
         machine.zones_changed(first, None);
         let (event, rounds) = (MemoryEvent::Online, &mut of.rounds);
-        of.txn.conclude(event, &of.notify, rounds);
+        of.txn.conclude(event, rounds);
         of.txn.settle();
         machine.uevent(Action::Online, Subject::Block(block));
     }

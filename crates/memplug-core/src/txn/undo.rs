@@ -6,7 +6,7 @@
 
 use super::Txn;
 use crate::block::BlockEvent;
-use crate::notify::{MemoryEvent, MemoryNotify};
+use crate::notify::MemoryEvent;
 use crate::zone::ZoneKind;
 use alloc::vec::Vec;
 use memplug_units::{BlockId, GroupId, NodeId, PfnRange};
@@ -24,11 +24,7 @@ pub(super) enum Undo {
     },
     /// Sends the cancellation of a `Going*`. Logged before the `Going*` is sent; nothing
     /// happens if it never was.
-    Cancel {
-        event: MemoryEvent,
-        notify: MemoryNotify,
-        announced: bool,
-    },
+    Cancel { event: MemoryEvent },
     /// Gives committed memory back.
     Discard { range: PfnRange },
     /// Puts an isolated range back into service.
@@ -61,13 +57,9 @@ impl Undo {
                     node.zone_mut(kind).set_span(before);
                 }
             }),
-            Self::Cancel {
-                event,
-                notify,
-                announced,
-            } => {
-                if announced {
-                    txn.conclude(event, &notify, &mut Vec::new());
+            Self::Cancel { event } => {
+                if txn.announced {
+                    txn.conclude(event, &mut Vec::new());
                 }
             }
             Self::Discard { range } => {
