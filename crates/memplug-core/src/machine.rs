@@ -108,13 +108,17 @@ impl Hotplug {
     /// Zones gained or lost pages: watermarks follow, and the lists, if one of the zones
     /// `came_or_went`: it gained its first or lost its last page. `leaving`: the node that just
     /// lost its last memory; the order of nodes does not know yet, as on Linux.
+    #[inline]
     pub(crate) fn zones_changed(&self, came_or_went: bool, leaving: Option<NodeId>) {
         if came_or_went {
             self.make_lists(leaving);
         }
-        let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks else {
-            return;
-        };
+        if let WatermarkPolicy::Linux { min_free_kbytes } = self.config.watermarks {
+            self.set_all_watermarks(min_free_kbytes, came_or_went);
+        }
+    }
+
+    fn set_all_watermarks(&self, min_free_kbytes: Option<u64>, came_or_went: bool) {
         self.with_state(|state| {
             let zones = state.nodes.iter().flat_map(|node| {
                 let zones = ZoneKind::ALL.map(|kind| (kind, node.zone(kind).managed));
