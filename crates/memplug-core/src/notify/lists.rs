@@ -197,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn who_has_nobody_to_tell_takes_no_list() {
+        let lists = Lists::new();
+        assert!(lists.to_walk().is_none());
+        assert!(!lists.take_walked());
+        let order = (Reverse(0), lists.number());
+        let subscriber = seat(Books::new("someone", order), |_| Answer::Ok);
+        lists.change(|list| list.with(&subscriber));
+        assert!(lists.to_walk().is_some_and(|list| list.length() == 1));
+        assert!(lists.take_walked(), "to be let go of");
+        assert!(!lists.take_walked(), "said once");
+        lists.change(|list| list.without(order));
+        assert!(lists.to_walk().is_none());
+        assert!(!lists.take_walked());
+    }
+
+    #[test]
     fn a_transaction_that_saw_no_change_makes_one_row() {
         let lists = Lists::new();
         let order = (Reverse(0), lists.number());

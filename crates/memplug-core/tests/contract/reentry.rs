@@ -226,6 +226,39 @@ fn freeing_in_going_offline() {
     assert_eq!(lab.machine.subscribers()[0].panics, 0);
 }
 
+/// Who leaves during its own call is let go when the transaction is over, also when it was the only
+/// one, so that the next finds nobody.
+#[test]
+fn the_last_one_leaves_inside_its_callback() {
+    let lab = two_blocks();
+    let held = Arc::new(());
+    let itself: Arc<Mutex<Option<Registration>>> = Arc::default();
+    let (slot, captured) = (itself.clone(), held.clone());
+    let registration = lab.machine.subscribe("last", 0, move |_| {
+        assert_eq!(*captured, ());
+        let gone = slot.lock().unwrap().take();
+        drop(gone);
+        Answer::Ok
+    });
+    *itself.lock().unwrap() = Some(registration);
+    let calls = |rounds: &[memplug_core::RoundReport]| -> Vec<usize> {
+        rounds.iter().map(|round| round.calls.len()).collect()
+    };
+    let report = lab.machine.offline(block(33), &for_ever());
+    assert_eq!(calls(&report.expect("nobody refuses").rounds), [1, 0]);
+    assert_eq!(Arc::strong_count(&held), 1, "the callback was dropped");
+    let report = lab.machine.online(block(33), None).expect("nobody left");
+    assert_eq!(calls(&report.rounds), [0, 0]);
+    assert_eq!(report.rounds[0].event, MemoryEvent::GoingOnline);
+    assert_eq!(report.rounds[1].event, MemoryEvent::Online);
+    assert!(
+        report
+            .rounds
+            .iter()
+            .all(|round| round.notify == report.notify)
+    );
+}
+
 /// Looking never waits, and shows the operation from within.
 #[test]
 fn looking_from_inside() {
