@@ -370,13 +370,17 @@ impl Hotplug {
 
     /// Everything, at one moment. Never waits for a transaction.
     pub fn view(&self) -> MachineView {
-        self.with_state(|state| MachineView {
-            nodes: state.nodes.clone(),
-            blocks: state.blocks.iter().map(Record::view).collect(),
-            devices: state.devices.values().copied().collect(),
-            groups: state.groups.values().copied().collect(),
-            policy: state.policy,
-            auto_online: state.auto_online,
+        self.with_state(|state| {
+            let mut blocks = Vec::with_capacity(state.blocks.len());
+            state.blocks.iter().for_each(|of| blocks.push(of.view()));
+            MachineView {
+                nodes: state.nodes.clone(),
+                blocks,
+                devices: state.devices.values().copied().collect(),
+                groups: state.groups.values().copied().collect(),
+                policy: state.policy,
+                auto_online: state.auto_online,
+            }
         })
     }
 

@@ -104,11 +104,8 @@ impl Area<'_> {
         let word = zone.map_or(0, |zone| zone.index() as u64 + 1);
         self.words[ZONE].store(word, Ordering::SeqCst);
     }
-    /// To be followed by the other words and [`Area::set_zone`]; nobody else writes any of them
-    /// before they find a zone here.
     pub(crate) fn set_coming(&self) {
-        // Release: whoever finds what is stored next finds this, or what comes after it.
-        self.words[ZONE].store(COMING, Ordering::Release);
+        self.words[ZONE].store(COMING, Ordering::SeqCst);
     }
 }
 
