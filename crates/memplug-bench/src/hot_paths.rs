@@ -5,12 +5,13 @@
 //! nothing of the fixture. One thread, no clock, no randomness: the same count every time.
 //! `hot-paths list` prints the names.
 
+use crate::peers::ours::Frames;
 use anyhow::{Context, Result};
 use memplug_core::{
-    AddRequest, Answer, Hotplug, MachineConfig, NoMemory, OfflineOptions, OnlineWord, PageRequest,
+    AddRequest, Answer, Hotplug, MachineConfig, OfflineOptions, OnlineWord, PageRequest,
     Registration, Stays, TargetPolicy,
 };
-use memplug_frame::{Class, FrameTable, MigrateType, Request, RequestKey, Reserves, ZoneId};
+use memplug_frame::{Class, FrameTable, MigrateType, ProcessorFence, Request, RequestKey, Reserves, ZoneId};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, Order, OwnerId, PageCount, Pfn, PfnRange};
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -19,11 +20,12 @@ use std::sync::Arc;
 /// An operation: its name, and a loop over it.
 type Path = (&'static str, fn(u64) -> Result<()>);
 
-const PATHS: [Path; 14] = [
+const PATHS: [Path; 16] = [
     ("frame: get and put, order 0", |count| pair(count, 0)),
     ("frame: get and put, order 3", |count| pair(count, 3)),
     ("frame: get and put, order 9", |count| pair(count, 9)),
     ("frame: get and put, order 10", |count| pair(count, 10)),
+    ("frame: get and put, order 0, a processor to oneself", own_pair),
     ("frame: get 4096 and put them, order 0", bulk),
     (
         "frame: isolate and unisolate a pageblock",
@@ -34,6 +36,10 @@ const PATHS: [Path; 14] = [
         offline_block,
     ),
     ("core: alloc and free, order 0", alloc),
+    (
+        "core: alloc and free, order 0, a processor to oneself",
+        own_alloc,
+    ),
     ("core: isolate a block and undo", isolate_block),
     ("core: online and offline an empty block", |count| {
         transactions(count, 0)
@@ -115,6 +121,29 @@ fn pair(count: u64, order: u8) -> Result<()> {
     Ok(())
 }
 
+fn own_pair(count: u64) -> Result<()> {
+    let (table, owner) = table()?;
+    // There is one thread.
+    let table = table.with_processor_fence(Some(ProcessorFence::new(|| ())));
+    let mut mine = table.processor(CPU)?;
+    let (order, key) = (Order::new(black_box(0))?, RequestKey::new(1));
+    let class = Class::new(owner, MigrateType::Movable, order);
+    let request = Request {
+        class,
+        key,
+        zones: &[NORMAL],
+        reserves: Reserves::Keep,
+    };
+    for _ in 0..count {
+        let pfn = match mine.get_cached(black_box(class), key) {
+            Some(pfn) => pfn,
+            None => mine.get(&request)?,
+        };
+        mine.put(black_box(pfn), order, owner)?;
+    }
+    Ok(())
+}
+
 /// Eight pageblocks at a time: rows and reservations change on the way.
 fn bulk(count: u64) -> Result<()> {
     let (table, owner) = table()?;
@@ -155,7 +184,7 @@ fn offline_block(count: u64) -> Result<()> {
 
 /// A machine of `blocks` blocks online and one that is not.
 fn machine(blocks: u64) -> Result<(Hotplug, memplug_core::AddReport)> {
-    let machine = Hotplug::new(MachineConfig::default(), Arc::new(NoMemory))?;
+    let machine = Hotplug::new(MachineConfig::default(), Arc::new(Frames))?;
     let size = Bytes::new((blocks + 1) * BLOCK);
     let dimm = machine.add(&AddRequest::dimm(NODE, size))?;
     for &block in &dimm.blocks[..blocks as usize] {
@@ -171,6 +200,18 @@ fn alloc(count: u64) -> Result<()> {
     for _ in 0..count {
         let pfn = machine.alloc(CPU, &owner, black_box(&request))?;
         machine.free(black_box(pfn), Order::ZERO, &owner)?;
+    }
+    Ok(())
+}
+
+fn own_alloc(count: u64) -> Result<()> {
+    let (machine, _) = machine(4)?;
+    let owner = machine.owner("counted", Arc::new(Stays))?;
+    let request = PageRequest::unmovable(NODE);
+    let mut mine = machine.processor(CPU)?;
+    for _ in 0..count {
+        let pfn = mine.alloc(&owner, black_box(&request))?;
+        mine.free(black_box(pfn), Order::ZERO, &owner)?;
     }
     Ok(())
 }

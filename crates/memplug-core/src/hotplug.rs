@@ -81,7 +81,8 @@ impl Hotplug {
         // One set of caches more than processors: migration targets have their own.
         let cpus = config.cpus.saturating_add(u16::from(config.cpus > 0));
         let areas = boot::area_pageblocks(&config.geometry, &pieces)?;
-        let frames = FrameTable::with_areas(&config.geometry, limit, zones, cpus, areas)?;
+        let frames = FrameTable::with_areas(&config.geometry, limit, zones, cpus, areas)?
+            .with_processor_fence(platform.processor_fence());
         let owners = Owners::new();
         let map_owner = owners
             .register(&frames, "memory map", Arc::new(Stays))

@@ -123,8 +123,31 @@ impl PageRequest {
     }
 
     #[inline(always)]
-    fn key(&self) -> RequestKey {
+    pub(crate) fn key(&self) -> RequestKey {
         key_of(self.node, self.highest, self.only_node, self.only_zone)
+    }
+
+    /// What it asks for on behalf of an owner.
+    #[inline(always)]
+    pub(crate) fn class_for(&self, owner: &Owner) -> Class {
+        Class::new(owner.id(), self.migrate_type, self.order)
+    }
+
+    /// Whether its node is possible on this machine.
+    #[inline(always)]
+    pub(crate) fn is_possible(&self, machine: &Hotplug) -> bool {
+        self.node.get() < machine.nodes()
+    }
+
+    /// The same, from these zones.
+    #[inline]
+    fn of<'z>(&self, class: Class, zones: &'z [ZoneId]) -> Request<'z> {
+        Request {
+            class,
+            key: self.key(),
+            zones,
+            reserves: self.reserves,
+        }
     }
 }
 
@@ -158,28 +181,40 @@ impl Hotplug {
         owner: &Owner,
         request: &PageRequest,
     ) -> Result<Pfn, PageError> {
-        let class = Class::new(owner.id(), request.migrate_type, request.order);
-        if request.node.get() < self.nodes()
+        let class = request.class_for(owner);
+        if request.is_possible(self)
             && let Some(pfn) = self
                 .frames
                 .get_cached(self.user_cpu(cpu), class, request.key())
         {
             return Ok(pfn);
         }
-        self.alloc_uncached(cpu, class, *request)
+        self.alloc_numbered(cpu, class, *request)
     }
 
     /// The same without the processor's reservation.
     #[inline(never)] // leaves the path through the reservation few registers to save
-    fn alloc_uncached(
+    fn alloc_numbered(
         &self,
         cpu: CpuId,
         class: Class,
         request: PageRequest,
     ) -> Result<Pfn, PageError> {
-        match self.alloc_near(cpu, class, &request) {
+        let cpu = self.user_cpu(cpu);
+        self.alloc_by(class, &request, |wanted| self.frames.get(cpu, wanted).ok())
+    }
+
+    /// By whatever serves a list of zones.
+    #[inline]
+    pub(crate) fn alloc_by(
+        &self,
+        class: Class,
+        request: &PageRequest,
+        mut get: impl FnMut(&Request<'_>) -> Option<Pfn>,
+    ) -> Result<Pfn, PageError> {
+        match self.alloc_near(class, request, &mut get) {
             Some(pfn) => Ok(pfn),
-            None => self.alloc_slow(cpu, class, &request),
+            None => self.alloc_slow(class, request, &mut get),
         }
     }
 
@@ -194,63 +229,50 @@ impl Hotplug {
 
     /// From the first zones of the list: the common case takes no lock.
     #[inline]
-    fn alloc_near(&self, cpu: CpuId, class: Class, request: &PageRequest) -> Option<Pfn> {
+    fn alloc_near(
+        &self,
+        class: Class,
+        request: &PageRequest,
+        get: &mut impl FnMut(&Request<'_>) -> Option<Pfn>,
+    ) -> Option<Pfn> {
         let mut room = [ZoneId::new(0); 4];
         let zones = self
             .first_zones
             .of(request.node, request.highest, &mut room, |at, zone| {
                 request.allows(at, zone)
             });
-        let got = self.get_from(cpu, class, request, zones)?;
+        let got = get(&request.of(class, zones))?;
         if zones.iter().any(|&zone| self.frames.is_pressed(zone)) {
             self.reclaim(zones, request.order);
         }
         Some(got)
     }
 
-    #[inline]
-    fn get_from(
-        &self,
-        cpu: CpuId,
-        class: Class,
-        request: &PageRequest,
-        zones: &[ZoneId],
-    ) -> Option<Pfn> {
-        let wanted = Request {
-            class,
-            key: request.key(),
-            zones,
-            reserves: request.reserves,
-        };
-        self.frames.get(self.user_cpu(cpu), &wanted).ok()
-    }
-
     /// From all zones of the list, if need be after reclaim.
     #[cold]
     fn alloc_slow(
         &self,
-        cpu: CpuId,
         class: Class,
         request: &PageRequest,
+        get: &mut impl FnMut(&Request<'_>) -> Option<Pfn>,
     ) -> Result<Pfn, PageError> {
-        if request.node.get() >= self.nodes() {
+        if !request.is_possible(self) {
             return Err(PageError::UnknownNode(request.node));
         }
         let lists: Arc<ZoneLists> = self.zone_lists();
         let zones = lists.of(request.node, request.highest).iter().enumerate();
         let allowed = zones.take_while(|&(at, &zone)| request.allows(at, zone));
         let zones = &lists.of(request.node, request.highest)[..allowed.count()];
-        let got = self.get_from(cpu, class, request, zones);
+        let wanted = request.of(class, zones);
+        let got = get(&wanted);
         let pressed = || zones.iter().any(|&zone| self.frames.is_pressed(zone));
         if got.is_none() || pressed() {
             let freed = self.reclaim(zones, request.order);
             if got.is_none() && freed > PageCount::ZERO {
-                return self
-                    .get_from(cpu, class, request, zones)
-                    .ok_or(PageError::NoMemory {
-                        order: request.order,
-                        node: request.node,
-                    });
+                return get(&wanted).ok_or(PageError::NoMemory {
+                    order: request.order,
+                    node: request.node,
+                });
             }
         }
         got.ok_or(PageError::NoMemory {

@@ -148,7 +148,9 @@ impl FrameTable {
             Kind::None | Kind::FreePair => 0,
             Kind::HugeTail if self.first_of(pageblock).is_free_pair() => 0,
             Kind::Huge | Kind::HugeTail | Kind::Pair => PAGEBLOCK_PAGES,
-            Kind::Uniform | Kind::Mixed => rows::used(block.rows),
+            Kind::Uniform | Kind::Mixed => {
+                rows::used(block.rows).saturating_sub(self.free_in_pageset(pageblock, block, tag))
+            }
         };
         ZoneCounts::add(&mut counts.allocated, used);
         let free = PAGEBLOCK_PAGES - used;

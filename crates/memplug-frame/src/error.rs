@@ -3,7 +3,7 @@
 //! Operands are inside; a message is one line, the cause and then the remedy. After an error
 //! nothing has changed.
 
-use memplug_units::{Order, OwnerId, PageCount, Pfn, PfnRange};
+use memplug_units::{CpuId, Order, OwnerId, PageCount, Pfn, PfnRange};
 
 /// Why the tables could not be made or grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,28 @@ pub enum OwnerError {
     TooMany(u16),
     /// No memory for its reservations.
     #[error("no memory for the owner's reservations; free some")]
+    NoMemory,
+}
+
+/// Why a thread cannot have a processor to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProcessorError {
+    /// Another thread has it.
+    #[error("{cpu} is another thread's; drop its handle first, or take another number")]
+    Taken {
+        /// The processor.
+        cpu: CpuId,
+    },
+    /// There is none with this number.
+    #[error("{cpu} does not exist; use a number below {cpus}")]
+    Unknown {
+        /// The processor.
+        cpu: CpuId,
+        /// Processors there are.
+        cpus: u16,
+    },
+    /// No memory for its pagesets.
+    #[error("no memory for the processor's pagesets; free some")]
     NoMemory,
 }
 

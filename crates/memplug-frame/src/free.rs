@@ -128,7 +128,7 @@ impl FrameTable {
     }
 
     #[inline(always)]
-    fn look_after(&self, pageblock: Pageblock, tag: &AtomicU64, released: Released) {
+    pub(crate) fn look_after(&self, pageblock: Pageblock, tag: &AtomicU64, released: Released) {
         handshake();
         if released.notable && !Tag(tag.load(Ordering::SeqCst)).is_held() {
             self.settle(pageblock);
@@ -136,7 +136,7 @@ impl FrameTable {
     }
 
     #[cold]
-    fn not_allocated(&self, pfn: Pfn) -> Result<(), FreeError> {
+    pub(crate) fn not_allocated(&self, pfn: Pfn) -> Result<(), FreeError> {
         Err(match self.zone_of(split(pfn).0) {
             Some(_) => FreeError::NotAllocated { pfn },
             None => FreeError::NotMemory { pfn },
@@ -169,6 +169,12 @@ impl FrameTable {
                     let word = block.rows[page / 64].load(Ordering::SeqCst);
                     if word >> (page % 64) & 1 == 0 {
                         return self.not_allocated(pfn);
+                    }
+                    if tag.is_biased() {
+                        match self.put_biased(pfn, order, owner, block, tag) {
+                            Some(result) => return result,
+                            None => continue, // another tag by now, or soon
+                        }
                     }
                     tag.class()
                 }

@@ -12,6 +12,7 @@
 //! I-FRAME-1 is kept here by [`FrameTable::confirm`]: claim first, then look at the tag.
 
 use crate::rows::{self, ROW_ORDER};
+use crate::seat::Seat;
 use crate::slot::{Slot, place_of};
 use crate::sync::{AtomicU64, Ordering, handshake, relax};
 use crate::table::{Pageblock, join, split};
@@ -192,7 +193,17 @@ impl FrameTable {
     /// [`AllocError::NoMemory`] if no zone of the request has a free chunk above its watermark.
     #[inline(never)] // leaves callers of the fast path few registers to save
     pub fn get(&self, cpu: CpuId, request: &Request<'_>) -> Result<Pfn, AllocError> {
-        let cpu = self.cpu(cpu);
+        self.get_with(self.cpu(cpu), None, request)
+    }
+
+    /// The same; with a seat, whose pageset for the class is empty, the next reservation becomes one.
+    #[inline]
+    pub(crate) fn get_with(
+        &self,
+        cpu: CpuId,
+        seat: Option<&Seat>,
+        request: &Request<'_>,
+    ) -> Result<Pfn, AllocError> {
         let class = request.class;
         if !self.knows(class.owner()) {
             return Err(AllocError::UnknownOwner {
@@ -215,7 +226,7 @@ impl FrameTable {
         got.or_else(|| {
             zones
                 .into_iter()
-                .find_map(|&zone| self.get_from_zone(cpu, request, zone))
+                .find_map(|&zone| self.get_from_zone(cpu, seat, request, zone))
         })
         .ok_or(AllocError::NoMemory {
             order: class.order(),
@@ -292,7 +303,13 @@ impl FrameTable {
     }
 
     #[inline]
-    fn get_from_zone(&self, cpu: CpuId, request: &Request<'_>, zone: ZoneId) -> Option<Pfn> {
+    fn get_from_zone(
+        &self,
+        cpu: CpuId,
+        seat: Option<&Seat>,
+        request: &Request<'_>,
+        zone: ZoneId,
+    ) -> Option<Pfn> {
         let frames = self.zone(zone)?;
         let map = frames.map()?;
         if request.class.order() >= Order::PAGEBLOCK
@@ -300,13 +317,14 @@ impl FrameTable {
         {
             return Some(pfn);
         }
-        self.get_through_gate(cpu, request, zone, map)
+        self.get_through_gate(cpu, seat, request, zone, map)
     }
 
     #[inline(never)]
     fn get_through_gate(
         &self,
         cpu: CpuId,
+        seat: Option<&Seat>,
         request: &Request<'_>,
         zone: ZoneId,
         map: &ZoneMap,
@@ -315,15 +333,17 @@ impl FrameTable {
         if gate == Gate::Closed {
             return None;
         }
-        self.get_in(cpu, request, zone, map, gate).or_else(|| {
-            self.drain_zone(zone);
-            self.get_in(cpu, request, zone, map, gate)
-        })
+        self.get_in(cpu, seat, request, zone, map, gate)
+            .or_else(|| {
+                self.drain_zone(zone);
+                self.get_in(cpu, seat, request, zone, map, gate)
+            })
     }
 
     fn get_in(
         &self,
         cpu: CpuId,
+        mut seat: Option<&Seat>,
         request: &Request<'_>,
         zone: ZoneId,
         map: &ZoneMap,
@@ -342,7 +362,16 @@ impl FrameTable {
                 .get_single(zone, map, cpu, class)
                 .or_else(|| self.get_mixed(zone, map, class));
         }
-        while let Some(slot) = self.reserve(zone, map, cpu, request, gate) {
+        while let Some(slot) = self.reserve(zone, map, cpu, seat, request, gate) {
+            if let Some(seat) = seat.take() {
+                let got = self.fill(seat, map, cpu, class, slot);
+                if got.is_some() {
+                    self.vacate_if_careful(zone, seat, cpu, class);
+                    return got;
+                }
+                // It was not empty, or nothing was free: without a pageset, then.
+                continue;
+            }
             // Before anyone else can see the reservation, so that one of two threads that
             // share a processor number always gets on.
             let got = self.claim_under(slot.pageblock(), slot.tag(class, cpu), 0);
@@ -365,10 +394,15 @@ impl FrameTable {
         zone: ZoneId,
         map: &ZoneMap,
         cpu: CpuId,
+        seat: Option<&Seat>,
         request: &Request<'_>,
         gate: Gate,
     ) -> Option<Slot> {
         let (class, key) = (request.class, request.key);
+        let bias = |tag: Tag| match seat {
+            Some(_) => tag.biased(),
+            None => tag,
+        };
         let reserve_it = |pageblock, tag: Tag, room: u64| {
             if tag.kind() != Kind::Uniform || tag.class() != class {
                 return None;
@@ -378,7 +412,7 @@ impl FrameTable {
                 return None;
             }
             self.clear_partial(pageblock);
-            let reserved = tag.reserved_by(cpu);
+            let reserved = bias(tag.reserved_by(cpu));
             let taken =
                 block
                     .tag
@@ -392,7 +426,7 @@ impl FrameTable {
         let roomy = |pageblock, tag| reserve_it(pageblock, tag, ROOMY);
         self.find_partial_near(zone, map, cpu, roomy)
             .or_else(|| {
-                let make = |generation| Tag::new(Kind::Uniform, class, Some(cpu), generation);
+                let make = |generation| bias(Tag::new(Kind::Uniform, class, Some(cpu), generation));
                 let (pageblock, tag) = self.take_whole(zone, map, cpu, gate, make)?;
                 Some(Slot::new(key, tag.generation(), 0, pageblock))
             })

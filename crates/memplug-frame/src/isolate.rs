@@ -158,6 +158,10 @@ impl FrameTable {
                 self.part(pageblock);
                 continue;
             }
+            if tag.is_biased() {
+                self.unbias(pageblock, tag);
+                continue;
+            }
             let isolated = tag.isolated().0;
             let set =
                 block

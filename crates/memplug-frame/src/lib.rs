@@ -13,6 +13,7 @@
 //! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
 //!   `home`: a processor's own part of a zone. `watermark`: min, low, high. `near`: how much is to
 //!   spare, seen without a look at what others write.
+//! - `seat`, `pageset`, `processor`: single pages for a thread that has a processor to itself.
 //! - `slot`: reservations of processors. `partial`, `whole`, `pair`, `recent`: where chunks come
 //!   from.
 //!   `get`, `free`, `mixed`: get and put.
@@ -41,10 +42,13 @@ mod isolate;
 mod mixed;
 mod near;
 mod own_map;
+mod pageset;
 mod pair;
 mod partial;
+mod processor;
 mod recent;
 mod rows;
+mod seat;
 mod shown;
 mod slot;
 pub mod sync;
@@ -56,8 +60,10 @@ mod whole;
 mod zone;
 
 pub use count::ZoneCounts;
-pub use error::{AllocError, FreeError, IsolateError, OwnerError, TableError};
+pub use error::{AllocError, FreeError, IsolateError, OwnerError, ProcessorError, TableError};
 pub use get::{Request, Reserves};
+pub use processor::Processor;
+pub use seat::ProcessorFence;
 pub use slot::RequestKey;
 pub use tag::{Class, MigrateType};
 pub use walk::Allocation;
@@ -65,6 +71,7 @@ pub use zone::{Watermarks, ZoneId};
 
 use crate::mixed::SideTables;
 use crate::recent::Recent;
+use crate::seat::Seat;
 use crate::slot::OwnerSlots;
 use crate::sync::{Apart, AtomicU32, Mutex};
 use crate::table::Directory;
@@ -128,6 +135,9 @@ pub struct FrameTable {
     owner_count: AtomicU32,
     cpus: u16,
     recent: Recent,
+    /// For threads that have a processor to themselves.
+    seats: Box<[OnceBox<[Seat; 1]>]>,
+    fence: Option<ProcessorFence>,
     /// Apart from what every get and put reads.
     mixed: Apart<Mutex<SideTables>>,
 }
@@ -172,6 +182,8 @@ impl FrameTable {
             owner_count: AtomicU32::new(0),
             cpus,
             recent: Recent::new(cpus)?,
+            seats: (0..cpus).map(|_| OnceBox::new()).collect(),
+            fence: None,
             mixed: Apart::new(Mutex::new(SideTables::new())),
         };
         table.add_owner().map_err(|_| TableError::NoMemory)?; // RESERVED

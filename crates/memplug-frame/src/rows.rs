@@ -151,6 +151,17 @@ pub(crate) struct Released {
     pub(crate) empty: bool,
 }
 
+impl Released {
+    /// Of these bits, in a row that was this before.
+    #[inline(always)]
+    pub(crate) const fn of(row: u64, bits: u64) -> Self {
+        Self {
+            notable: row == u64::MAX || row == bits,
+            empty: row == bits,
+        }
+    }
+}
+
 /// Clears the run at `page`; `None`, with nothing changed, if not all of it was set.
 #[inline(always)]
 pub(crate) fn release(rows: &[AtomicU64], order: Order, page: usize) -> Option<Released> {
@@ -172,6 +183,12 @@ pub(crate) fn release_bit(row: &AtomicU64, page: u64) -> Option<Released> {
     release_in_row(row, 1 << (page % 64))
 }
 
+/// Whether the bit of a page is set in its row.
+#[inline(always)]
+pub(crate) fn is_used(row: &AtomicU64, page: u64) -> bool {
+    row.load(Ordering::Relaxed) >> (page % 64) & 1 != 0
+}
+
 #[inline(always)]
 fn release_in_row(word: &AtomicU64, mask: u64) -> Option<Released> {
     let mut old = word.load(Ordering::Relaxed);
@@ -185,10 +202,7 @@ fn release_in_row(word: &AtomicU64, mask: u64) -> Option<Released> {
             Err(now) => old = now,
         }
     }
-    Some(Released {
-        notable: old == u64::MAX || old == mask,
-        empty: old == mask,
-    })
+    Some(Released::of(old, mask))
 }
 
 /// Last row first, while claims go first row first: a chunk that is half claimed, or half

@@ -121,6 +121,15 @@ impl Slot {
     pub(crate) const fn row_number(self) -> u64 {
         (self.0 & !Self::FILLED) >> 32
     }
+    pub(crate) const fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+    /// Whether it is filled and names the row with this number.
+    #[inline(always)]
+    pub(crate) const fn is_at(self, row_number: u64) -> bool {
+        // Numbers that are too large for a slot carry on beyond the mark, and equal none.
+        self.0 >> 32 == (Self::FILLED >> 32) + row_number
+    }
     pub(crate) const fn at_row(self, row: usize) -> Self {
         Self(self.0 & !(7 << 32) | (row as u64 & 7) << 32)
     }
@@ -297,6 +306,7 @@ impl FrameTable {
                 }
             }
         }
+        self.drain_pagesets(concerned, of);
     }
 
     /// Empties a slot, whatever stands there by now: a reservation is only a hint.

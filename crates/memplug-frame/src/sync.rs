@@ -15,6 +15,12 @@ use alloc::vec::Vec;
 
 #[cfg(loom)]
 pub use self::model::{AtomicU64, set_strong};
+/// A word that its writer stores without a read-modify-write; under loom loom's own, since the
+/// model's [`AtomicU64`] makes a swap of every store.
+#[cfg(loom)]
+pub(crate) type PlainU64 = loom::sync::atomic::AtomicU64;
+#[cfg(not(loom))]
+pub(crate) type PlainU64 = AtomicU64;
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
@@ -115,6 +121,17 @@ pub(crate) fn try_boxed<T>(make: impl FnOnce() -> T) -> Result<Box<[T; 1]>, NoTa
 pub(crate) fn handshake() {
     #[cfg(loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// The near side of a handshake whose far side makes all processors pass a fence
+/// ([`ProcessorFence`](crate::ProcessorFence)): the compiler keeps the order, and the far side sees to
+/// it that the processor does.
+#[inline(always)]
+pub(crate) fn near_fence() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(not(loom))]
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
 /// Waits for another thread that is a few instructions from done.

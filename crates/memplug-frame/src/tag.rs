@@ -11,6 +11,7 @@
 //! | 12-27 | their owner |
 //! | 28-39 | 1 + the processor that reserved it last, 0 if none did |
 //! | 40-55 | generation, one up each time the pageblock is taken whole or goes |
+//! | 56 | biased: reserved, and pages of it are in the processor's pageset (`pageset.rs`) |
 //!
 //! A *class* is order, migrate type and owner together (bits 6-27). A pageblock serves one
 //! class as long as there is room ([`Kind::Uniform`]); that is how an owner is known for every
@@ -127,6 +128,7 @@ const CPU_SHIFT: u32 = 28;
 const CPU_BITS: u64 = (1 << 12) - 1;
 const GEN_SHIFT: u32 = 40;
 const GEN_BITS: u64 = (1 << 16) - 1;
+const BIASED: u64 = 1 << 56;
 
 /// How a processor stands in a tag, where 0 is none.
 #[inline(always)]
@@ -225,6 +227,15 @@ impl Tag {
     pub(crate) const fn not_busy(self) -> Self {
         Self(self.0 & !BUSY)
     }
+    /// Reserved, and some of its free pages show in a pageset only. Nobody changes the tag then but who
+    /// has closed the pageset.
+    #[inline(always)]
+    pub(crate) const fn is_biased(self) -> bool {
+        self.0 & BIASED != 0
+    }
+    pub(crate) const fn biased(self) -> Self {
+        Self(self.0 | BIASED)
+    }
     pub(crate) const fn isolated(self) -> Self {
         Self((self.0 | ISOLATED) & !RESERVED)
     }
@@ -233,7 +244,7 @@ impl Tag {
     }
     /// Who had it reserved stays to be seen.
     pub(crate) const fn unreserved(self) -> Self {
-        Self(self.0 & !RESERVED)
+        Self(self.0 & !(RESERVED | BIASED))
     }
     pub(crate) const fn reserved_by(self, cpu: CpuId) -> Self {
         Self(self.0 & !(CPU_BITS << CPU_SHIFT) | reserved_by(cpu))
@@ -255,7 +266,7 @@ impl Tag {
     }
 
     /// Whether what `owner` got with this order lies here: kind uniform, huge for order 9 or pair
-    /// for order 10, and the right order and owner. The migrate type is not the freer's to know.
+    /// for order 10, not biased, and the right order and owner. The migrate type is not the freer's to know.
     #[inline(always)]
     pub(crate) const fn is_freed_by(self, owner: OwnerId, order: Order) -> bool {
         self.is(Self::freed_by(owner, order))
@@ -275,7 +286,7 @@ impl Tag {
 
     #[inline(always)]
     pub(crate) const fn is(self, freed_by: FreedBy) -> bool {
-        self.0 & (KIND_BITS | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT)) == freed_by.0
+        self.0 & (KIND_BITS | BIASED | ((CLASS_BITS & !(3 << 4)) << CLASS_SHIFT)) == freed_by.0
     }
 }
 
@@ -312,7 +323,12 @@ mod tests {
             prop_assert!(!open.isolated().is_open_to(class) && !open.busy().is_open_to(class));
             prop_assert!(!open.reserved_by(CpuId::new(0)).is_open_to(class));
             prop_assert!(!open.is_open_to(Class::from_bits(class.bits() ^ 1 << 4)));
-            prop_assert!(!tag.is_isolated() && !tag.is_busy());
+            prop_assert!(!tag.is_isolated() && !tag.is_busy() && !tag.is_biased());
+            let biased = open.reserved_by(CpuId::new(3)).biased();
+            prop_assert!(biased.is_biased() && biased.is_held() && biased.home() == 4);
+            prop_assert!(biased.generation() == generation && biased.class() == class);
+            prop_assert!(!biased.is_freed_by(OwnerId::new(owner), order));
+            prop_assert_eq!(biased.unreserved(), open.reserved_by(CpuId::new(3)).unreserved());
             let isolated = tag.isolated();
             prop_assert!(isolated.is_isolated() && !isolated.is_reserved());
             prop_assert_eq!(isolated.not_isolated(), tag.unreserved());

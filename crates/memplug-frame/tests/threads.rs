@@ -3,17 +3,19 @@
 //!
 //! A shadow of one word a frame shows a chunk handed out twice; a counter a pageblock, odd
 //! while it is isolated, shows a chunk handed out of an isolated one; the zone of each block
-//! shows one handed out of the wrong zone. At the end everything is free, whole and counted.
+//! shows one handed out of the wrong zone. At the end everything is free, whole and counted. Two of
+//! the four have a processor to themselves whose number another uses too, with the system's fence.
 //!
 //! Seeded, though the schedule of the threads is not: `MEMPLUG_FRAME_ROUNDS=500 cargo test
 //! --release --test threads` runs that many seeds instead of a few.
 #![cfg(not(loom))]
 
 use memplug_frame::{
-    Class, FrameTable, FreeError, IsolateError, MigrateType, Request, RequestKey, Reserves,
-    Watermarks, ZoneCounts, ZoneId,
+    Class, FrameTable, FreeError, IsolateError, MigrateType, Processor, ProcessorFence, Request,
+    RequestKey, Reserves, Watermarks, ZoneCounts, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
+use rustix::thread::MembarrierCommand;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 const WORKERS: u16 = 4;
@@ -58,11 +60,37 @@ struct Arena {
     stop: AtomicBool,
 }
 
+/// All processors that run threads of this process pass a fence.
+fn system_fence() -> ProcessorFence {
+    let register = MembarrierCommand::RegisterPrivateExpedited;
+    rustix::thread::membarrier(register).expect("Linux has it since 4.14");
+    ProcessorFence::new(|| {
+        rustix::thread::membarrier(MembarrierCommand::PrivateExpedited).expect("it was granted");
+    })
+}
+
+/// By the processor that the caller has to itself, if it has, or by its number.
+fn get(
+    table: &FrameTable,
+    own: &mut Option<Processor<'_>>,
+    cpu: CpuId,
+    request: &Request<'_>,
+) -> Option<Pfn> {
+    let Request { class, key, .. } = *request;
+    match own {
+        Some(own) => own.get_cached(class, key).or_else(|| own.get(request).ok()),
+        None => table
+            .get_cached(cpu, class, key)
+            .or_else(|| table.get(cpu, request).ok()),
+    }
+}
+
 impl Arena {
     fn new(block_pages: u64) -> Self {
         let geometry = Geometry::with_block_size(Bytes::new(block_pages * 4096)).expect("allowed");
         let pages = BLOCKS * block_pages;
         let table = FrameTable::new(&geometry, PageCount::new(pages), 2, CPUS).expect("small");
+        let table = table.with_processor_fence(Some(system_fence()));
         for worker in 0..WORKERS {
             assert_eq!(table.add_owner(), Ok(OwnerId::new(worker + 1)));
         }
@@ -150,6 +178,8 @@ impl Arena {
 struct Worker<'a> {
     arena: &'a Arena,
     number: u16,
+    /// The processor with its number, to itself.
+    own: Option<Processor<'a>>,
     random: Random,
     held: Vec<(Pfn, Order, OwnerId)>,
 }
@@ -173,7 +203,8 @@ impl Worker<'_> {
 
     fn get(&mut self) {
         let order = match self.random.below(10) {
-            0..6 => self.random.below(4),
+            0..4 => 0,
+            4..6 => self.random.below(4),
             6..9 => self.random.below(9),
             _ => 9 + self.random.below(2),
         };
@@ -195,11 +226,7 @@ impl Worker<'_> {
         let arena = self.arena;
         let before: Vec<u32> = arena.isolated.iter().map(|n| n.load(SeqCst)).collect();
         let cpu = CpuId::new(self.number);
-        let Some(pfn) = arena
-            .table
-            .get_cached(cpu, class, request.key)
-            .or_else(|| arena.table.get(cpu, &request).ok())
-        else {
+        let Some(pfn) = get(&arena.table, &mut self.own, cpu, &request) else {
             return;
         };
         for frame in pfn.get()..pfn.get() + order.pages().get() {
@@ -231,16 +258,20 @@ impl Worker<'_> {
             );
         }
         // Someone else's mistake must not harm: nobody is number 9.
-        let wrong = self.arena.table.put(pfn, order, OwnerId::new(9));
+        let (nobody, here) = (OwnerId::new(9), self.random.below(16) != 0);
+        let wrong = match &mut self.own {
+            Some(own) if here => own.put(pfn, order, nobody),
+            _ => self.arena.table.put(pfn, order, nobody),
+        };
         assert!(
             matches!(wrong, Err(FreeError::WrongOwner { .. })),
             "{pfn}: {wrong:?}"
         );
-        assert_eq!(
-            self.arena.table.put(pfn, order, owner),
-            Ok(()),
-            "{pfn} order {order}"
-        );
+        let put = match &mut self.own {
+            Some(own) => own.put(pfn, order, owner),
+            None => self.arena.table.put(pfn, order, owner),
+        };
+        assert_eq!(put, Ok(()), "{pfn} order {order}");
     }
 
     /// Frees what lies in blocks that are to go.
@@ -363,6 +394,7 @@ fn round(seed: u64, block_pages: u64, steps: u32) -> u64 {
                 let worker = Worker {
                     arena: &arena,
                     number,
+                    own: arena.table.processor(CpuId::new(number)).ok(),
                     random: random(number.into()),
                     held: Vec::new(),
                 };
@@ -427,6 +459,7 @@ fn min_is_undershot_by_one_chunk_a_thread_at_the_most() {
         let take = |number: u16| {
             let (table, mut random) = (&arena.table, Random(seed << 8 | u64::from(number)));
             let (owner, cpu) = (OwnerId::new(number + 1), CpuId::new(number));
+            let mut own = table.processor(cpu).ok();
             let mut taken = Vec::new();
             loop {
                 let order = Order::new(random.below(4) as u8).expect("at most 10");
@@ -437,10 +470,7 @@ fn min_is_undershot_by_one_chunk_a_thread_at_the_most() {
                     zones: &[zone],
                     reserves: Reserves::Keep,
                 };
-                let got = table
-                    .get_cached(cpu, class, request.key)
-                    .or_else(|| table.get(cpu, &request).ok());
-                match got {
+                match get(table, &mut own, cpu, &request) {
                     Some(pfn) => taken.push((pfn, order, owner)),
                     None => return taken,
                 }

@@ -32,6 +32,7 @@
 mod builder;
 mod cpu;
 mod error;
+mod fence;
 mod machine;
 mod memory;
 mod page;
@@ -54,6 +55,7 @@ mod watch;
 
 pub use builder::{Commit, MachineBuilder};
 pub use error::{BuildError, PlugError, PoolError};
+pub use fence::processor_fence;
 pub use machine::Machine;
 pub use memory::{DeviceMemory, MemoryUse};
 pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};

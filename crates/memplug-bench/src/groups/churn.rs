@@ -1,6 +1,7 @@
 //! Allocation while blocks are onlined and offlined on another thread.
 //!
-//! By the core: unmovable pages of zone Normal, while blocks of zone Movable come and go. With
+//! By the core: unmovable pages of zone Normal, by a thread that has a processor to itself, while
+//! blocks of zone Movable come and go. With
 //! real memory: movable pages whose holder moves them, in the zone whose blocks come and go, so
 //! that pages are taken from blocks on their way out. Those pages are not touched, since memory
 //! that was given back is slow to touch; 256 others hold data that must survive. A page that is on
@@ -12,6 +13,7 @@
 //! than a get: so the median is taken as the mean of the middle half.
 
 use super::Settings;
+use crate::peers::ours::Frames;
 use crate::report::{Goal, Group};
 use crate::rounds::{Contender, Figures, take_turns};
 use crate::statistics::{midmean, quantile};
@@ -19,7 +21,7 @@ use crate::threads::team;
 use anyhow::{Context, Result, ensure};
 use memplug::{Machine, Page, Pool, Relocate, Relocation};
 use memplug_core::{
-    AddRequest, Hotplug, MachineConfig, NoMemory, OfflineOptions, OnlineWord, Owner, PageRequest,
+    AddRequest, Hotplug, MachineConfig, OfflineOptions, OnlineWord, Owner, PageRequest,
     Stays, WatermarkPolicy,
 };
 use memplug_units::{BlockId, Bytes, CpuId, NodeId, Order, Pfn};
@@ -188,7 +190,7 @@ impl CoreStage {
             },
             ..MachineConfig::default()
         };
-        let machine = Hotplug::new(config, Arc::new(NoMemory))?;
+        let machine = Hotplug::new(config, Arc::new(Frames))?;
         let dimm = machine.add(&AddRequest::dimm(NODE, Bytes::new(9 * BLOCK)))?;
         let (&block, rest) = dimm.blocks.split_last().context("blocks")?;
         for &block in rest {
@@ -202,27 +204,22 @@ impl CoreStage {
         })
     }
 
-    fn get(&self) -> Result<Pfn> {
-        let request = PageRequest::unmovable(NODE);
-        Ok(self.machine.alloc(CpuId::new(0), &self.owner, &request)?)
-    }
-
-    fn put(&self, pfn: Pfn) -> Result<()> {
-        Ok(self.machine.free(pfn, Order::ZERO, &self.owner)?)
-    }
-
     fn round(&self, window: Duration, disturbed: bool) -> Result<Window> {
         let pages = || {
-            let held: Result<Vec<Pfn>> = (0..HELD).map(|_| self.get()).collect();
+            let (owner, request) = (&self.owner, PageRequest::unmovable(NODE));
+            let mut mine = self.machine.processor(CpuId::new(0))?;
+            let held: Result<Vec<Pfn>, _> =
+                (0..HELD).map(|_| mine.alloc(owner, &request)).collect();
             let mut held = held?;
             let found = take_pages(window, |slot, timed| {
-                self.put(held[slot])?;
+                mine.free(held[slot], Order::ZERO, owner)?;
                 timed(&mut || {
-                    held[slot] = self.get()?;
+                    held[slot] = mine.alloc(owner, &request)?;
                     Ok(())
                 })
             })?;
-            held.into_iter().try_for_each(|pfn| self.put(pfn))?;
+            held.into_iter()
+                .try_for_each(|pfn| mine.free(pfn, Order::ZERO, owner))?;
             Ok(found)
         };
         let found = both(disturbed, pages, |_| {

@@ -30,6 +30,64 @@ pub trait PageAllocator: Sync {
     fn free_frames(&self) -> Option<u64>;
 }
 
+/// What one thread of a workload allocates through.
+pub(crate) trait Door {
+    /// A chunk of the order.
+    fn get<const ORDER: u8>(&mut self) -> Option<u64>;
+
+    /// Frees it. False if the allocator did not take it.
+    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool;
+}
+
+/// Who can be measured: a thread takes a processor to itself, and allocates through what it gets.
+pub(crate) trait Contestant: Sync {
+    /// For one thread.
+    type Door<'a>: Door
+    where
+        Self: 'a;
+
+    /// The door of the processor with this number. Nobody else has it.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn door(&self, cpu: usize) -> Result<Self::Door<'_>>;
+
+    /// Free frames, if it can tell.
+    fn free_frames(&self) -> Option<u64>;
+}
+
+/// The door of an allocator that is told a number with each call.
+pub(crate) struct Numbered<'a, A> {
+    allocator: &'a A,
+    cpu: usize,
+}
+
+impl<A: PageAllocator> Door for Numbered<'_, A> {
+    #[inline]
+    fn get<const ORDER: u8>(&mut self) -> Option<u64> {
+        self.allocator.get::<ORDER>(self.cpu)
+    }
+    #[inline]
+    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool {
+        self.allocator.put::<ORDER>(self.cpu, chunk)
+    }
+}
+
+impl<A: PageAllocator> Contestant for A {
+    type Door<'a>
+        = Numbered<'a, A>
+    where
+        A: 'a;
+
+    fn door(&self, cpu: usize) -> Result<Numbered<'_, A>> {
+        let allocator = self;
+        Ok(Numbered { allocator, cpu })
+    }
+    fn free_frames(&self) -> Option<u64> {
+        PageAllocator::free_frames(self)
+    }
+}
+
 /// A page frame allocator from outside.
 pub trait Outsider: PageAllocator + Sized {
     /// Its name; none if it is not there.

@@ -6,13 +6,15 @@
 //! gets the one error that is due; counts, walks and look-ups equal the model's.
 #![cfg(not(loom))]
 
+mod ops;
 mod plain;
 
 use memplug_frame::{
-    AllocError, Allocation, Class, FrameTable, MigrateType, RESERVED, Request, RequestKey,
-    Reserves, ZoneId,
+    AllocError, Allocation, Class, FrameTable, MigrateType, Processor, ProcessorFence, RESERVED,
+    Request, RequestKey, Reserves, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
+use ops::{Op, Shape, op};
 use plain::{PAGES, Plain, chunk_pages, pageblocks_of, range};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -31,102 +33,32 @@ const KEYS: [&[ZoneId]; 6] = [
     &[],
 ];
 
+/// The processor that somebody has to himself; others may use its number at the same time.
+const OWN: CpuId = CpuId::new(0);
+
 /// A processor, class and key as numbers.
 type Who = (u16, u32, u16, usize, u8);
 
-#[derive(Clone, Debug)]
-enum Op {
-    Get {
-        cpu: u16,
-        owner: u16,
-        mt: usize,
-        order: u8,
-        key: usize,
-        times: usize,
-        cached_first: bool,
-    },
-    Put {
-        pick: usize,
-        times: usize,
-    },
-    /// Free a frame near the picked chunk with an order and an owner that need not fit.
-    PutWrong {
-        pick: usize,
-        offset: u64,
-        order: Option<u8>,
-        owner: Option<u16>,
-        twice: bool,
-    },
-    PutForeign {
-        pfn: u64,
-        order: u8,
-    },
-    Online {
-        block: usize,
-        zone: u16,
-        holds: Vec<(usize, usize)>,
-    },
-    Offline {
-        block: usize,
-        evacuate: bool,
-    },
-    Isolate {
-        pageblock: usize,
-    },
-    Unisolate {
-        pageblock: usize,
-    },
-    Drain,
+fn who(cpu: u16, class: Class, key: usize) -> Who {
+    let (owner, order) = (class.owner().get().into(), class.order().get().into());
+    (cpu, owner, order, class.migrate_type() as usize, key as u8)
 }
 
-/// What to run: how many blocks of how many pageblocks, and how large a burst may be.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    blocks: usize,
-    block_pageblocks: usize,
-    burst: usize,
-}
-
-fn op(shape: Shape) -> impl Strategy<Value = Op> {
-    let pageblocks = shape.blocks * shape.block_pageblocks;
-    let block_pages = shape.block_pageblocks * PAGES;
-    let order = prop_oneof![3 => 0u8..=10, 2 => 6u8..=10, 1 => Just(0)];
-    let times = prop_oneof![3 => 1usize..4, 1 => 1..shape.burst];
-    let get = (
-        (0..CPUS + 1, 0..OWNERS, 0usize..4, order),
-        (0..KEYS.len(), times.clone(), any::<bool>()),
-    );
-    let hold = (0..block_pages, prop_oneof![1usize..40, 1..block_pages]);
-    prop_oneof![
-        12 => get.prop_map(|((cpu, owner, mt, order), (key, times, cached_first))| Op::Get {
-            cpu, owner, mt, order, key, times, cached_first,
-        }),
-        9 => (any::<usize>(), times).prop_map(|(pick, times)| Op::Put { pick, times }),
-        3 => (
-            any::<usize>(), prop_oneof![Just(0u64), 0..1024u64], prop::option::of(0u8..=10),
-            prop::option::of(0..OWNERS), any::<bool>(),
-        ).prop_map(|(pick, offset, order, owner, twice)| Op::PutWrong {
-            pick, offset, order, owner, twice,
-        }),
-        1 => (prop_oneof![0..2 * (pageblocks * PAGES) as u64, any::<u64>()], 0u8..=10)
-            .prop_map(|(pfn, order)| Op::PutForeign { pfn, order }),
-        2 => (0..shape.blocks, 0..ZONES as u16, prop::collection::vec(hold, 0..3))
-            .prop_map(|(block, zone, holds)| Op::Online { block, zone, holds }),
-        2 => (0..shape.blocks, any::<bool>())
-            .prop_map(|(block, evacuate)| Op::Offline { block, evacuate }),
-        3 => (0..pageblocks).prop_map(|pageblock| Op::Isolate { pageblock }),
-        3 => (0..pageblocks).prop_map(|pageblock| Op::Unisolate { pageblock }),
-        1 => Just(Op::Drain),
-    ]
+/// Whether chunks of the order may be taken again that were put back last.
+fn is_again(order: Order) -> bool {
+    (1..=6).contains(&order.get())
 }
 
 /// The table, the model, and what is alive.
 struct Machine {
-    table: FrameTable,
+    /// Kept for good: the processor refers to it.
+    table: &'static FrameTable,
+    own: Option<Processor<'static>>,
     plain: Plain,
     live: Vec<Allocation>,
-    /// Where each processor, class and key was served last.
-    served: HashMap<Who, usize>,
+    /// Where each processor, class and key was served last; where it has a pageset as well as a
+    /// reservation, all places.
+    served: HashMap<Who, Vec<usize>>,
 }
 
 impl Machine {
@@ -135,12 +67,16 @@ impl Machine {
         let geometry = Geometry::with_block_size(block).expect("a power of two");
         let limit = PageCount::new((shape.blocks * shape.block_pageblocks * PAGES) as u64);
         let table = FrameTable::new(&geometry, limit, ZONES, CPUS).expect("small");
+        // There is one thread.
+        let table = table.with_processor_fence(Some(ProcessorFence::new(|| ())));
+        let table: &FrameTable = Box::leak(Box::new(table));
         for number in 1..OWNERS {
             assert_eq!(table.add_owner(), Ok(OwnerId::new(number)));
         }
         let plain = Plain::new(shape.blocks, shape.block_pageblocks * PAGES);
         let mut machine = Self {
             table,
+            own: table.processor(OWN).ok(),
             plain,
             live: Vec::new(),
             served: HashMap::new(),
@@ -162,20 +98,21 @@ impl Machine {
                 key,
                 times,
                 cached_first,
+                own,
             } => {
                 let order = Order::new(order).expect("at most 10");
                 let class = Class::new(OwnerId::new(owner), MigrateType::ALL[mt], order);
                 for _ in 0..times {
-                    if !self.get(cpu, class, key, cached_first)? {
+                    if !self.get(own, cpu, class, key, cached_first)? {
                         break;
                     }
                 }
             }
-            &Op::Put { pick, times } => {
+            &Op::Put { pick, times, own } => {
                 for _ in 0..times.min(self.live.len()) {
                     let gone = self.live.swap_remove(pick % self.live.len());
                     let (order, owner) = (gone.class.order(), gone.class.owner());
-                    self.put(gone.pfn, order, owner)?;
+                    self.put(own, gone.pfn, order, owner)?;
                 }
             }
             &Op::PutWrong {
@@ -184,11 +121,12 @@ impl Machine {
                 order,
                 owner,
                 twice,
-            } => self.put_wrong(pick, offset, order, owner, twice)?,
-            &Op::PutForeign { pfn, order } => {
+                own,
+            } => self.put_wrong(own, pick, offset, order, owner, twice)?,
+            &Op::PutForeign { pfn, order, own } => {
                 let order = Order::new(order).expect("at most 10");
                 // Owner 77 was never registered and owns nothing.
-                self.put(Pfn::new(pfn), order, OwnerId::new(77))?;
+                self.put(own, Pfn::new(pfn), order, OwnerId::new(77))?;
             }
             Op::Online { block, zone, holds } => self.online(*block, *zone, holds),
             &Op::Offline { block, evacuate } => self.offline(block, evacuate)?,
@@ -197,6 +135,11 @@ impl Machine {
             Op::Drain => {
                 self.table.drain();
                 prop_assert!(self.cached().iter().all(|&cached| !cached));
+            }
+            Op::Leave => {
+                self.own = None;
+                self.own = self.table.processor(OWN).ok();
+                prop_assert!(self.own.is_some());
             }
         }
         Ok(())
@@ -209,45 +152,69 @@ impl Machine {
             .collect()
     }
 
+    /// Pageblocks that may be reserved for one of these.
+    fn reserved(&self, who: [Who; 2], order: Order) -> Vec<usize> {
+        let is_cached =
+            |at| self.table.range_counts(range(at * PAGES, PAGES)).cached > PageCount::ZERO;
+        let places = who.iter().filter_map(|who| self.served.get(who)).flatten();
+        // What was put back last may be taken in the zone of a reservation that has nothing left.
+        let reserved = places.filter(|&&at| is_again(order) || is_cached(at));
+        reserved.copied().collect()
+    }
+
+    fn note_served(&mut self, own: bool, [shared, who]: [Who; 2], at: usize) {
+        let places = self.served.entry(who).or_default();
+        places.retain(|_| own);
+        places.push(at);
+        if own {
+            // It may be the reservation that all have who have the number.
+            self.served.entry(shared).or_default().push(at);
+        }
+    }
+
     /// One request; whether it was served.
-    fn get(&mut self, cpu: u16, class: Class, key: usize, cached_first: bool) -> TestResult<bool> {
+    fn get(
+        &mut self,
+        own: bool,
+        cpu: u16,
+        class: Class,
+        key: usize,
+        cached_first: bool,
+    ) -> TestResult<bool> {
         let zones = KEYS[key];
         let order = class.order();
-        let should = zones
-            .iter()
-            .copied()
-            .find(|&zone| self.plain.has_run(zone, order));
-        let who: Who = (
-            cpu % CPUS,
-            class.owner().get().into(),
-            order.get().into(),
-            class.migrate_type() as usize,
-            key as u8,
-        );
-        let reserved = self.served.get(&who).copied().filter(|&at| {
-            self.table.range_counts(range(at * PAGES, PAGES)).cached > PageCount::ZERO
-        });
+        let due = |&zone: &ZoneId| self.plain.has_run(zone, order);
+        let should = zones.iter().copied().find(due);
+        let number = if own { OWN.get() } else { cpu % CPUS };
+        let shared = who(number, class, key);
+        let who = if own { who(CPUS, class, key) } else { shared };
+        let reserved = self.reserved([shared, who], order);
         let cpu = CpuId::new(cpu);
-        let number = RequestKey::new(key as u16);
-        let fast = cached_first
-            .then(|| self.table.get_cached(cpu, class, number))
-            .flatten();
+        let zone_key = RequestKey::new(key as u16);
+        let mut mine = self.own.as_mut().filter(|_| own);
+        let fast = match &mut mine {
+            _ if !cached_first => None,
+            Some(mine) => mine.get_cached(class, zone_key),
+            None => self.table.get_cached(cpu, class, zone_key),
+        };
         // Wholly free pageblocks need no reservation; that they come from the zone which is due is
         // seen below.
         let whole = order >= Order::PAGEBLOCK;
         prop_assert!(
-            fast.is_none() || whole || reserved.is_some(),
+            fast.is_none() || whole || !reserved.is_empty(),
             "served from nowhere"
         );
         let request = Request {
             class,
-            key: number,
+            key: zone_key,
             zones,
             reserves: Reserves::Keep,
         };
         let got = match fast {
             Some(pfn) => pfn,
-            None => match self.table.get(cpu, &request) {
+            None => match mine
+                .map_or_else(|| self.table.get(cpu, &request), |mine| mine.get(&request))
+            {
                 Ok(pfn) => pfn,
                 Err(error) => {
                     prop_assert_eq!(error, AllocError::NoMemory { order });
@@ -262,10 +229,15 @@ impl Machine {
             .get(got, class, zones)
             .map_err(TestCaseError::fail)?;
         prop_assert!(
-            from == should || reserved == Some(at),
+            from == should
+                || reserved.contains(&at)
+                || is_again(order)
+                    && reserved
+                        .iter()
+                        .any(|at| self.plain.zone_of(at * PAGES) == from),
             "served from {from:?}, {should:?} was due"
         );
-        self.served.insert(who, at);
+        self.note_served(own, [shared, who], at);
         self.live.push(Allocation { pfn: got, class });
         let found = self.table.allocation_at(got);
         prop_assert_eq!(found, Some(Allocation { pfn: got, class }));
@@ -273,14 +245,25 @@ impl Machine {
     }
 
     /// A free with whatever numbers; the outcome is the model's.
-    fn put(&mut self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), TestCaseError> {
+    fn put(
+        &mut self,
+        own: bool,
+        pfn: Pfn,
+        order: Order,
+        owner: OwnerId,
+    ) -> Result<(), TestCaseError> {
         let due = self.plain.put(pfn, order, owner);
-        prop_assert_eq!(self.table.put(pfn, order, owner), due);
+        let put = match self.own.as_mut().filter(|_| own) {
+            Some(mine) => mine.put(pfn, order, owner),
+            None => self.table.put(pfn, order, owner),
+        };
+        prop_assert_eq!(put, due);
         Ok(())
     }
 
     fn put_wrong(
         &mut self,
+        own: bool,
         pick: usize,
         offset: u64,
         order: Option<u8>,
@@ -295,8 +278,9 @@ impl Machine {
         let (right_order, right_owner) = (class.order(), class.owner());
         if twice {
             self.live.swap_remove(pick);
-            self.put(pfn, right_order, right_owner)?;
-            return self.put(pfn, right_order, right_owner);
+            // By one and the other: what one has in a pageset is free for all.
+            self.put(own, pfn, right_order, right_owner)?;
+            return self.put(offset.is_multiple_of(2), pfn, right_order, right_owner);
         }
         let wrong = Pfn::new(pfn.get() + offset);
         let order = order.map_or(right_order, |order| Order::new(order).expect("at most 10"));
@@ -305,7 +289,7 @@ impl Machine {
         if owner == RESERVED && order == Order::ZERO {
             return Ok(());
         }
-        self.put(wrong, order, owner)?;
+        self.put(own, wrong, order, owner)?;
         let plain = &self.plain;
         self.live
             .retain(|chunk| plain.allocation_at(chunk.pfn.get() as usize).is_some());
@@ -342,7 +326,7 @@ impl Machine {
                 .partition(|chunk| range.contains(chunk.pfn));
             self.live = stay;
             for chunk in leave {
-                self.put(chunk.pfn, chunk.class.order(), chunk.class.owner())?;
+                self.put(false, chunk.pfn, chunk.class.order(), chunk.class.owner())?;
             }
         }
         let due = self.plain.first_not_free(range);
@@ -403,7 +387,8 @@ impl Machine {
     fn finish(mut self) -> Result<(), TestCaseError> {
         self.check_walk(range(0, self.plain.frames.len()))?;
         for chunk in std::mem::take(&mut self.live) {
-            self.put(chunk.pfn, chunk.class.order(), chunk.class.owner())?;
+            let own = chunk.pfn.get().is_multiple_of(3);
+            self.put(own, chunk.pfn, chunk.class.order(), chunk.class.owner())?;
         }
         (0..self.plain.pageblocks()).for_each(|pageblock| self.unisolate(pageblock));
         self.table.drain();

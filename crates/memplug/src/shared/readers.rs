@@ -109,7 +109,7 @@ impl Readers {
 
     /// Who reads now, to be asked about cells that were locked before.
     pub fn reading(&self) -> Reading {
-        if !self.fenced && !everyone_passes_a_fence() {
+        if !self.fenced && !crate::fence::everyone_passes() {
             return Reading(None);
         }
         fence(Ordering::SeqCst);
@@ -136,19 +136,10 @@ impl Reading {
     }
 }
 
-fn everyone_passes_a_fence() -> bool {
-    use rustix::thread::{MembarrierCommand, membarrier};
-    membarrier(MembarrierCommand::PrivateExpedited).is_ok()
-}
-
 /// The records of this process.
 pub(super) fn all() -> &'static Readers {
     static ALL: OnceLock<Readers> = OnceLock::new();
-    ALL.get_or_init(|| {
-        use rustix::thread::{MembarrierCommand, membarrier};
-        let registered = membarrier(MembarrierCommand::RegisterPrivateExpedited);
-        Readers::new(registered.is_err())
-    })
+    ALL.get_or_init(|| Readers::new(!crate::fence::can_be_had()))
 }
 
 thread_local! {
