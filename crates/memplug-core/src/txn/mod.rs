@@ -119,7 +119,9 @@ impl<'h> Txn<'h> {
             return None;
         };
         let outcome = self.tell(event, addressed, rounds);
+        // Before the platform hears of the round: it may end it here, and they must be told so.
         self.told = outcome.told;
+        observe_last(self.machine, rounds);
         outcome.refusal
     }
 
@@ -131,12 +133,15 @@ impl<'h> Txn<'h> {
             Rollback::WholeChain => RoundRule::Chain,
         };
         match self.machine.chain().addressed(&rule) {
-            Some(addressed) => drop(self.tell(event, addressed, rounds)),
+            Some(addressed) => {
+                drop(self.tell(event, addressed, rounds));
+                observe_last(self.machine, rounds);
+            }
             None => self.tell_nobody(event, rounds),
         }
     }
 
-    /// Sends one event to somebody.
+    /// Sends one event to somebody. The caller tells the platform.
     #[inline(never)]
     fn tell(
         &self,
@@ -162,7 +167,6 @@ impl<'h> Txn<'h> {
             calls,
             error: outcome.error,
         });
-        observe_last(machine, rounds);
         outcome
     }
 
