@@ -112,7 +112,10 @@ impl<'t> Processor<'t> {
     /// The fast path: a chunk from a pageset or a reservation, if it has one that fits.
     #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&mut self, class: Class, key: RequestKey) -> Option<Pfn> {
-        if class.is_single() {
+        if !class.is_single() {
+            return self.table.get_cached(self.cpu, class, key);
+        }
+        {
             let at = Seat::at(class);
             let set = self.seat.set(at);
             let busy = self.seat.busy();
@@ -131,7 +134,7 @@ impl<'t> Processor<'t> {
     /// What everyone has who has its number; nothing, if it is time for a pageset.
     #[inline(never)]
     fn get_numbered(&mut self, class: Class, key: RequestKey) -> Option<Pfn> {
-        if class.is_single() && self.table.fence.is_some() {
+        if self.table.fence.is_some() {
             self.left = self.left.checked_sub(1)?;
         }
         self.table.get_cached(self.cpu, class, key)
