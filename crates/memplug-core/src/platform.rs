@@ -149,7 +149,8 @@ pub trait Platform: Send + Sync {
 
     /// How all processors are made to pass a fence, asked once when the machine is made. With it, a
     /// thread that has a processor to itself ([`Hotplug::processor`](crate::Hotplug::processor))
-    /// allocates and frees single pages without locked instructions.
+    /// allocates and frees single pages without locked instructions. What it must do, and from where the
+    /// machine must not be called then, stands at [`ProcessorFence`].
     fn processor_fence(&self) -> Option<ProcessorFence> {
         None
     }

@@ -3,7 +3,7 @@
 //! [`Hotplug::alloc`] takes any number for a processor, and several threads may use the same. A
 //! thread that has one to itself says so once, and allocates through what it gets. Everything else
 //! is as with the number: zones, owners, watermarks, isolation, errors. Whoever needs the pages that
-//! a processor keeps (an offline, a count, a request that finds nothing else) takes them away.
+//! a processor keeps (an offline, a request that finds nothing else) takes them away.
 //!
 //! What it saves needs a fence on all processors from the platform
 //! ([`Platform::processor_fence`](crate::Platform::processor_fence)); without one it is the same as the

@@ -1,6 +1,7 @@
 //! Statistics, computed from the bits when asked for: what `/proc/buddyinfo` and
 //! `/proc/zoneinfo` would show. Not a snapshot: pages may move from one column to another
-//! while the sum is taken. Exact while nobody allocates.
+//! while the sum is taken, and the second half of a pair that is just being parted or joined counts as
+//! in use. Exact while nobody allocates.
 
 use crate::sync::Ordering;
 use crate::table::{Area, Pageblock, split};
@@ -148,9 +149,11 @@ impl FrameTable {
             Kind::None | Kind::FreePair => 0,
             Kind::HugeTail if self.first_of(pageblock).is_free_pair() => 0,
             Kind::Huge | Kind::HugeTail | Kind::Pair => PAGEBLOCK_PAGES,
-            Kind::Uniform | Kind::Mixed => {
-                rows::used(block.rows).saturating_sub(self.free_in_pageset(pageblock, block, tag))
+            Kind::Uniform if tag.is_biased() => {
+                let words = self.rows_of(pageblock, block, tag);
+                words.iter().map(|word| u64::from(word.count_ones())).sum()
             }
+            Kind::Uniform | Kind::Mixed => rows::used(block.rows),
         };
         ZoneCounts::add(&mut counts.allocated, used);
         let free = PAGEBLOCK_PAGES - used;

@@ -6,8 +6,9 @@
 //! they stand. What it sees is there, though there may be more.
 //!
 //! Why that is enough: all allowances of an epoch together are at the most half of 2 to the power of
-//! the level, whatever was seen when. A look that sees half of that power, above what is to be kept,
-//! has seen all that anybody may still take; and this processor gets no more than its share of it.
+//! the level, whatever was seen when. A look that sees half of that power, above what is to be kept
+//! and outside areas that processors take from (what comes back to those may be taken on an old
+//! grant), has seen all that anybody may still take, itself included.
 //! Only a look at everything changes the level, when less is seen here, or more.
 
 use crate::FrameTable;
@@ -15,8 +16,9 @@ use crate::sync::Ordering;
 use crate::watermark::ALLOWANCE_MAX;
 use crate::zone::{CpuLine, ZoneFrames, ZoneMap};
 
-/// Processors that may take from areas for a look that keeps to what is near.
-const NEAR_CPUS: usize = 64;
+/// Areas that processors may take from for a look that keeps to what is near; with more of them all
+/// looks are at everything.
+const NEAR_AREAS: usize = 64;
 
 impl FrameTable {
     /// The level, or the next below it, if so much is seen to be to spare without looking at what
@@ -46,8 +48,11 @@ impl FrameTable {
     /// up to `most`, and if these are not `enough` of others' that need no look at their tags. Nothing
     /// in areas that processors take from.
     fn whole_near(&self, map: &ZoneMap, line: &CpuLine, enough: u64, most: u64) -> Option<u64> {
-        let (mut taken_from, mut count) = ([u64::MAX; NEAR_CPUS], 0);
+        let (mut taken_from, mut count) = ([u64::MAX; NEAR_AREAS], 0);
         for number in map.areas_taken_from() {
+            if taken_from[..count].contains(&number) {
+                continue;
+            }
             *taken_from.get_mut(count)? = number;
             count += 1;
         }

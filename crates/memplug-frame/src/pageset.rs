@@ -22,15 +22,20 @@
 //!
 //! I-FRAME-9: a page of a biased pageblock is free if its bit is clear in the row or set in the
 //! pageset, and its bit is set in a pageset only while it is set in the row. Who has no seat takes no
-//! page of a pageset, and puts back none of its row.
+//! page of a pageset, and clears no bit of its row that is in it; only who has closed a pageset, or has
+//! found it not to be filled, changes the tag.
+//!
+//! Of two who put the same page back at the same moment, both may be told that they did, if one of them
+//! began before the pageblock was reserved and has not ended when the other is done: nothing decides
+//! between a plain store and an exchange elsewhere. One after the other, the second is always refused.
 //!
 //! Left out: orders above 0, and zones near their watermarks: pages are handed out one by one there.
 
 use crate::free::check_class;
-use crate::rows::Released;
+use crate::rows::{ROWS, Released};
 use crate::seat::{CLOSING, Pageset, ProcessorFence, SETS, Seat};
 use crate::slot::{Slot, place_of};
-use crate::sync::{Ordering, handshake, relax, try_boxed};
+use crate::sync::{Ordering, handshake, relax, try_boxed, wait};
 use crate::table::{Block, Pageblock, split};
 use crate::tag::{Class, Kind, Tag, home_of};
 use crate::zone::ZoneMap;
@@ -42,6 +47,8 @@ impl FrameTable {
     /// With pagesets: see [`ProcessorFence`].
     #[must_use]
     pub fn with_processor_fence(self, fence: Option<ProcessorFence>) -> Self {
+        // One that is there stays: pageblocks may be biased.
+        let fence = self.fence.or(fence);
         Self { fence, ..self }
     }
 
@@ -67,12 +74,13 @@ impl FrameTable {
         (same && slot.is_filled()).then(|| (slot.row(), free))
     }
 
-    /// How many pages of a pageblock with this tag are free though their bits are set.
-    pub(crate) fn free_in_pageset(&self, pageblock: Pageblock, block: Block<'_>, tag: Tag) -> u64 {
-        let kept = self.in_pageset(pageblock, tag);
-        kept.map_or(0, |(row, free)| {
-            u64::from((free & block.rows[row].load(Ordering::Relaxed)).count_ones())
-        })
+    /// The rows of a pageblock with this tag as they are if what is in a pageset is free.
+    pub(crate) fn rows_of(&self, pageblock: Pageblock, block: Block<'_>, tag: Tag) -> [u64; ROWS] {
+        let mut words = array::from_fn(|row| block.rows[row].load(Ordering::SeqCst));
+        if let Some((row, free)) = self.in_pageset(pageblock, tag) {
+            words[row] &= !free;
+        }
+        words
     }
 
     /// Fills an empty pageset with the first row of a pageblock that has just been reserved for it, and
@@ -115,24 +123,28 @@ impl FrameTable {
         if let Some(bit) = set.take(&busy) {
             return Some(slot.page(bit));
         }
-        // The row first: who closes the pageset meanwhile waits for what it takes.
         let rows = self.directory.block(slot.pageblock())?.rows;
         let rows_on = (1..=rows.len()).map(|on| (slot.row() + on) % rows.len());
+        let mut at = slot;
         for row in rows_on {
             if rows[row].load(Ordering::Relaxed) == u64::MAX {
                 continue;
             }
-            let next = slot.at_row(row);
+            // The slot first: who closes the pageset meanwhile waits for what it takes.
+            let next = at.at_row(row);
             let moved =
                 set.slot
-                    .compare_exchange(slot.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
+                    .compare_exchange(at.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
             if moved.is_err() {
                 return None;
             }
+            at = next;
             let free = !rows[row].fetch_or(u64::MAX, Ordering::SeqCst);
             set.free.store(free, Ordering::Release);
-            // Nothing, if it was a claim that did not hold: the next call goes on.
-            return set.take(&busy).map(|bit| next.page(bit));
+            // Nothing, if all that looked free was claimed meanwhile by one who has no right to it.
+            if let Some(bit) = set.take(&busy) {
+                return Some(at.page(bit));
+            }
         }
         None
     }
@@ -185,8 +197,8 @@ impl FrameTable {
     }
 
     /// Frees in a biased pageblock, for who has not its seat. A page of another row than the pageset's is
-    /// put back there and then; where it may be in the pageset, that is taken away. `None`: to be tried
-    /// again.
+    /// put back there and then; where it may be in the pageset, or in a full row that the pageset may just
+    /// have come to, that is taken away. `None`: to be tried again.
     #[cold]
     pub(crate) fn put_biased(
         &self,
@@ -239,11 +251,20 @@ impl FrameTable {
             // All of a seat with one fence.
             let closed: [Option<Slot>; SETS] = array::from_fn(|at| {
                 let set = seat.set(at);
-                let slot = set.slot();
-                let wanted = slot.is_filled()
-                    && concerned(cpu, place_of(set.class()))
-                    && of(slot.key(), self.zone_of(slot.pageblock()));
-                (wanted && set.close(slot)).then_some(slot)
+                loop {
+                    // SeqCst: second half of the handshake with `gate`.
+                    let slot = Slot(set.slot.load(Ordering::SeqCst));
+                    let wanted = slot.is_filled()
+                        && concerned(cpu, place_of(set.class()))
+                        && of(slot.key(), self.zone_of(slot.pageblock()));
+                    if !wanted {
+                        return None;
+                    }
+                    // Again if it has only gone on to another row.
+                    if set.close(slot) {
+                        return Some(slot);
+                    }
+                }
             });
             if closed.iter().any(Option::is_some) {
                 seat.wait_until_done(fence);
@@ -256,8 +277,9 @@ impl FrameTable {
             // What others are closing: after a fence its pages may be all there are. With none closed
             // by us any more, or two might wait for each other.
             for set in &seat.sets {
-                while set.slot().0 == CLOSING {
-                    relax();
+                let (mut turns, place) = (0, place_of(set.class()));
+                while set.slot().0 == CLOSING && concerned(cpu, place) {
+                    wait(&mut turns);
                 }
             }
         }
@@ -283,7 +305,7 @@ impl FrameTable {
         };
         let biased = slot.tag(class, cpu).biased();
         let next = biased.unreserved();
-        // It cannot fail: nobody else changes the tag of a biased pageblock.
+        // It cannot fail: nobody else has closed the pageset, or filled one with it.
         let _ = tag.compare_exchange(biased.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
         handshake();
         self.settle(slot.pageblock());

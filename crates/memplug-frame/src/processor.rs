@@ -27,7 +27,9 @@ const WITHOUT: core::ops::RangeInclusive<u32> = 256..=1 << 16;
 const DISPUTED: u32 = 64;
 const DISPUTES: u32 = 16;
 
-/// A processor of a table, as long as a thread has it to itself. Dropping it empties its pagesets.
+/// A processor of a table, as long as a thread has it to itself. Dropping it empties its pagesets; one
+/// that is forgotten stays taken, and what it keeps can be taken away as before. Not to be used from a
+/// handler that can interrupt the thread: see [`ProcessorFence`](crate::ProcessorFence).
 ///
 /// ```
 /// use memplug_frame::{
@@ -197,7 +199,8 @@ impl<'t> Processor<'t> {
     /// Frees a chunk that `owner` got with this `order`, here or elsewhere.
     ///
     /// # Errors
-    /// As [`FrameTable::put`].
+    /// As [`FrameTable::put`]. A page that is free is refused always; of two threads that put the same
+    /// page back at the same moment both may be told that they did.
     #[inline(always)] // small: what is not order 0 is called
     pub fn put(&mut self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
         if order != Order::ZERO {

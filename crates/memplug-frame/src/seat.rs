@@ -7,7 +7,7 @@
 
 use crate::rows;
 use crate::slot::Slot;
-use crate::sync::{AtomicU64, Ordering, PlainU64, near_fence, relax};
+use crate::sync::{AtomicU64, Ordering, PlainU64, near_fence, wait};
 use crate::tag::Class;
 use core::array;
 use memplug_units::Pfn;
@@ -15,9 +15,14 @@ use memplug_units::Pfn;
 /// Makes all processors that run threads of this program pass a full memory fence.
 ///
 /// In a process that is `membarrier(2)` (private, expedited), in a kernel an interrupt to all other
-/// processors. It must not return before they all have, and must not come back into the table. Pages
-/// are handed out twice if it does less, and nothing can be done when it fails: whoever cannot have one
-/// gives none, and threads use locked instructions.
+/// processors. It must not return before they all have, must not panic, and must not come back into the
+/// table. Pages are handed out twice if it does less, and nothing can be done when it fails: whoever
+/// cannot have one gives none, and threads use locked instructions.
+///
+/// Who isolates, drains, counts on what others keep or puts back a page that another thread keeps waits
+/// for the fence, and for the few instructions that a thread may be in which has a processor to itself.
+/// So nothing of the table may be called from a handler that can interrupt such a thread (a signal, an
+/// interrupt), nor while the interrupt is held off by which the fence is made.
 #[derive(Clone, Copy)]
 pub struct ProcessorFence(fn());
 
@@ -46,7 +51,7 @@ pub(crate) const CLOSING: u64 = 1;
 
 /// The pages of one row that a thread has to itself.
 pub(crate) struct Pageset {
-    /// The state: see above.
+    /// The state: see `pageset.rs`.
     pub(crate) slot: AtomicU64,
     /// The class, as bits. Written while it is empty.
     pub(crate) class: PlainU64,
@@ -62,7 +67,7 @@ pub(crate) struct Seat {
     taken: AtomicU64,
     /// 1 while its thread looks at a pageset and changes it.
     busy: PlainU64,
-    /// How many pagesets others have closed, ever.
+    /// How often pagesets were closed by others, or by the thread itself when it found no memory.
     closed: AtomicU64,
     pub(crate) sets: [Pageset; SETS],
 }
@@ -175,7 +180,7 @@ impl Seat {
         self.taken.store(0, Ordering::Release);
     }
 
-    /// How many of its pagesets others have closed.
+    /// How often its pagesets were taken away.
     pub(crate) fn closed(&self) -> u64 {
         self.closed.load(Ordering::Relaxed)
     }
@@ -200,8 +205,9 @@ impl Seat {
     pub(crate) fn wait_until_done(&self, fence: ProcessorFence) {
         self.closed.fetch_add(1, Ordering::Relaxed);
         fence.pass();
+        let mut turns = 0;
         while self.busy.load(Ordering::Acquire) != 0 {
-            relax();
+            wait(&mut turns);
         }
     }
 }

@@ -143,6 +143,18 @@ pub(crate) fn relax() {
     core::hint::spin_loop();
 }
 
+/// The same where that other thread may not be running: after some `turns` the processor is left to it,
+/// if there is an operating system to leave it to.
+pub(crate) fn wait(turns: &mut u32) {
+    #[cfg(all(not(loom), feature = "std"))]
+    if *turns >= 128 {
+        std::thread::yield_now();
+        return;
+    }
+    *turns = turns.saturating_add(1);
+    relax();
+}
+
 /// A value on cache lines of its own (two: processors fetch them in pairs).
 ///
 /// For what one thread writes again and again next to what all others only read: they would wait

@@ -10,7 +10,7 @@
 //! | 10-11 | their migrate type |
 //! | 12-27 | their owner |
 //! | 28-39 | 1 + the processor that reserved it last, 0 if none did |
-//! | 40-55 | generation, one up each time the pageblock is taken whole or goes |
+//! | 40-55 | generation, one up each time the pageblock is taken whole (of a pair the first) or goes |
 //! | 56 | biased: reserved, and pages of it are in the processor's pageset (`pageset.rs`) |
 //!
 //! A *class* is order, migrate type and owner together (bits 6-27). A pageblock serves one

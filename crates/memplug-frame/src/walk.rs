@@ -48,11 +48,8 @@ impl FrameTable {
         let (pageblock, page) = split(pfn);
         let block = self.directory.block(pageblock)?;
         let tag = Tag(block.tag.load(Ordering::SeqCst));
-        let kept = self
-            .in_pageset(pageblock, tag)
-            .filter(|&(row, _)| row == page / 64);
-        let word = block.rows[page / 64].load(Ordering::SeqCst) & !kept.map_or(0, |(_, free)| free);
-        let allocated = word >> (page % 64) & 1 != 0;
+        let words = self.rows_of(pageblock, block, tag);
+        let allocated = words[page / 64] >> (page % 64) & 1 != 0;
         let class = match tag.kind() {
             Kind::None | Kind::FreePair => return None,
             Kind::Huge | Kind::Pair => {
@@ -98,10 +95,7 @@ impl FrameTable {
             return;
         };
         let tag = Tag(block.tag.load(Ordering::SeqCst));
-        let mut words: [u64; ROWS] = core::array::from_fn(|i| block.rows[i].load(Ordering::SeqCst));
-        if let Some((row, free)) = self.in_pageset(pageblock, tag) {
-            words[row] &= !free;
-        }
+        let words = self.rows_of(pageblock, block, tag);
         match tag.kind() {
             Kind::None | Kind::FreePair | Kind::HugeTail => {}
             Kind::Huge | Kind::Pair => {

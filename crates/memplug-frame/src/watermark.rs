@@ -1,12 +1,16 @@
 //! Watermarks: when a zone is short, and what then.
 //!
 //! Free pages are not counted on the fast path. A processor is allowed so many pageblocks at a
-//! time: an *allowance*. The bits of the wholly free pageblocks show what there is; all
-//! allowances together are at the most half of what is to spare, rounded down to a power of two.
-//! When that power, the level, falls, a new *epoch* of the zone begins and all allowances given
-//! before are void. So they never come to more than there is. Those share who were ever allowed
-//! something: who joins them begins a new epoch too. A look that finds half of the level leaves
-//! it and looks no further (`near.rs`). For order 9 and 10 a processor
+//! time: an *allowance*. The bits of the wholly free pageblocks show what there is. What was to
+//! spare at the last look at everything, rounded down to a power of two, is the *level*; all
+//! allowances together are at the most half of it. A look that still sees that half to spare, all
+//! that anybody may take, leaves the level as it is (`near.rs`); one at everything that finds another
+//! sets it, and when it falls a new *epoch* of the zone begins and all allowances given before are
+//! void. A look allows nothing if the level changed while it looked. So allowances come to at the
+//! most half of what was to spare when the level was set, and never to more than the last look saw;
+//! but of threads that share a processor's number each may be allowed a share at the same moment.
+//! Those share who were ever allowed something: who joins them begins a new epoch too. For order 9
+//! and 10 a processor
 //! pays for a whole area at once, and may then take from it what it has: a *grant*, which costs
 //! nothing to use, also for an epoch. A new epoch begins too whenever free pages become fewer
 //! other than by being handed out.
@@ -23,8 +27,8 @@
 //! a thread, not more. Isolation begins a new epoch and makes `allowed` void too; reservations
 //! made before are given up when it is done ([`FrameTable::isolated`]).
 
-use crate::sync::{Ordering, handshake};
-use crate::zone::{CpuLine, ZoneFrames, ZoneMap};
+use crate::sync::{Ordering, handshake, relax};
+use crate::zone::{CpuLine, EPOCHS, ZoneFrames, ZoneMap};
 use crate::{Class, FrameTable, Request, Reserves, Watermarks, ZoneId};
 use memplug_units::{CpuId, Order, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, PageCount, PfnRange};
 
@@ -43,6 +47,19 @@ pub(crate) enum Gate {
     /// Not at all: it would go below the min watermark.
     Closed,
 }
+
+/// What came of a look.
+enum Look {
+    /// Nothing is to spare.
+    Nothing,
+    /// What it rests on was changed meanwhile, or by it: to be repeated.
+    Changed,
+    /// The processor may go on.
+    Allows(Gate),
+}
+
+/// In place of a level: it is about to be set, and nobody is allowed anything by it.
+const NO_LEVEL: u64 = u64::BITS as u64;
 
 impl FrameTable {
     /// Sets the watermarks of a zone. All zero, the default, turns them off.
@@ -67,6 +84,11 @@ impl FrameTable {
         let heeded = self.heed(frames, highest);
         if careful || before == 0 || !heeded {
             frames.fewer_free();
+        }
+        if !heeded {
+            // What is reserved was when more was to spare.
+            handshake();
+            self.drain_zone(zone);
         }
         if marks == Watermarks::default() {
             frames.pressed.store(0, Ordering::Relaxed);
@@ -240,6 +262,16 @@ impl FrameTable {
         frames: &ZoneFrames,
         map: &ZoneMap,
     ) -> Option<Gate> {
+        loop {
+            match self.look(cpu, request, frames, map) {
+                Look::Nothing => return None,
+                Look::Allows(gate) => return Some(gate),
+                Look::Changed => relax(),
+            }
+        }
+    }
+
+    fn look(&self, cpu: CpuId, request: &Request<'_>, frames: &ZoneFrames, map: &ZoneMap) -> Look {
         let pageblocks = 1 << request.class.order().get().saturating_sub(PAGEBLOCK_ORDER);
         let line = map.line(cpu);
         // Who has not joined does when there is something to be had, and then looks again.
@@ -248,7 +280,7 @@ impl FrameTable {
         let shares = 2 * (joined + u64::from(is_new));
         let keep = self.pageblocks_to_keep(frames);
         // Before the look: what comes of it is void if a new epoch begins meanwhile.
-        let mut epoch = frames.epoch.load(Ordering::SeqCst);
+        let epoch = frames.epoch.load(Ordering::SeqCst);
         let share_of = |level: u32| self.in_areas((1u64 << level) / shares);
         let before = frames.level.load(Ordering::SeqCst);
         let near = (!is_new)
@@ -260,39 +292,40 @@ impl FrameTable {
             Some(share) => share,
             None => {
                 let found = self.whole_pageblocks(map, keep + shares * ALLOWANCE_MAX);
-                let level = found.checked_sub(keep)?.checked_ilog2()?;
-                let share = share_of(level);
-                if share < pageblocks {
-                    return None;
-                }
+                let to_spare = found.checked_sub(keep).and_then(u64::checked_ilog2);
+                let Some(level) = to_spare.filter(|&level| share_of(level) >= pageblocks) else {
+                    return Look::Nothing;
+                };
                 if is_new {
                     frames.join(map, line);
-                    return self.gate_by_look(cpu, request, frames, map);
+                    return Look::Changed;
                 }
-                if frames.level.swap(level.into(), Ordering::SeqCst) > level.into() {
-                    epoch = frames.new_epoch();
+                if before != level.into() {
+                    frames.set_level(level);
+                    return Look::Changed;
                 }
-                share
+                share_of(level)
             }
         };
         handshake();
         // Whoever raises the watermarks looks at the level afterwards, and this looks at the
-        // watermarks after setting the level: one of the two sees the other. Nor does the look hold
-        // if more share by now; who joins after it voids it. Nor a near one under another level.
+        // watermarks after the level was set: one of the two sees the other. Nor does the look hold
+        // if more share by now; who joins after it voids it. Nor under another level: what was
+        // allowed meanwhile may be all of it.
         if self.pageblocks_to_keep(frames) > keep
             || map.joined() != joined
-            || near.is_some() && frames.level.load(Ordering::SeqCst) != before
+            || frames.level.load(Ordering::SeqCst) != before
         {
-            return self.gate_by_look(cpu, request, frames, map);
+            return Look::Changed;
         }
         if near.is_none() && frames.careful.load(Ordering::SeqCst) != 0 {
             frames.careful.store(0, Ordering::SeqCst);
             frames.pressed.store(0, Ordering::Relaxed);
         }
         line.allow(share.min(ALLOWANCE_MAX), epoch);
-        line.pay(pageblocks, self.area_price(request), epoch)
-            // Another thread of the same processor was quicker.
-            .or(Some(Gate::Open))
+        let paid = line.pay(pageblocks, self.area_price(request), epoch);
+        // Another thread of the same processor was quicker.
+        Look::Allows(paid.unwrap_or(Gate::Open))
     }
 
     fn gate_one_by_one(&self, request: &Request<'_>, zone: ZoneId, frames: &ZoneFrames) -> Gate {
@@ -423,12 +456,28 @@ impl ZoneFrames {
         }
     }
 
-    pub(crate) fn new_epoch(&self) -> u64 {
+    pub(crate) fn new_epoch(&self) {
         // Before `allowed`: whose count is older finds the new epoch, or is undone here.
-        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut before = self.epoch.fetch_add(1, Ordering::SeqCst);
+        // What stands with allowances and grants is never that of none.
+        while before.wrapping_add(1) & EPOCHS == 0 {
+            before = self.epoch.fetch_add(1, Ordering::SeqCst);
+        }
         // What was taken so far is at least this, so the next request counts.
         self.allowed.store(0, Ordering::SeqCst);
-        epoch
+    }
+
+    /// Sets the level that a look at everything has found.
+    fn set_level(&self, level: u32) {
+        let level = u64::from(level);
+        // Nobody looks near under the lower one while what was allowed under the higher is good.
+        if self.level.swap(NO_LEVEL, Ordering::SeqCst) > level {
+            self.new_epoch();
+        }
+        // Somebody else is setting it too, if this fails.
+        let _ = self
+            .level
+            .compare_exchange(NO_LEVEL, level, Ordering::SeqCst, Ordering::Relaxed);
     }
 }
 

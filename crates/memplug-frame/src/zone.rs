@@ -121,6 +121,8 @@ pub(crate) struct CpuLine {
 /// The epoch stands above the value.
 const EPOCH_SHIFT: u32 = 32;
 const VALUE: u64 = (1 << EPOCH_SHIFT) - 1;
+/// So much of an epoch stands there; 0 is none.
+pub(crate) const EPOCHS: u64 = u64::MAX >> EPOCH_SHIFT;
 
 impl CpuLine {
     fn new() -> Self {
@@ -153,7 +155,7 @@ impl CpuLine {
     #[inline]
     pub(crate) fn granted(&self, epoch: u64) -> Option<u64> {
         let word = self.area.load(Ordering::Relaxed);
-        (word >> EPOCH_SHIFT == epoch & VALUE)
+        (word >> EPOCH_SHIFT == epoch & EPOCHS)
             .then_some(word & VALUE)?
             .checked_sub(1)
     }
@@ -168,7 +170,8 @@ impl CpuLine {
     pub(crate) fn set_area(&self, area: u64, epoch: u64) -> Option<u64> {
         let old = self
             .area
-            .swap((area + 1) | epoch << EPOCH_SHIFT, Ordering::Relaxed);
+            // Release: who sees it finds what was cleared in the area that is left.
+            .swap((area + 1) | epoch << EPOCH_SHIFT, Ordering::Release);
         (old & VALUE).checked_sub(1)
     }
 
@@ -181,7 +184,7 @@ impl CpuLine {
     #[inline]
     pub(crate) fn spend(&self, pageblocks: u64, epoch: u64) -> bool {
         let left = self.allowance.load(Ordering::Relaxed);
-        left >> EPOCH_SHIFT == epoch & VALUE
+        left >> EPOCH_SHIFT == epoch & EPOCHS
             && left & VALUE >= pageblocks
             && self
                 .allowance
@@ -234,7 +237,9 @@ impl ZoneMap {
 
     /// The areas that processors take from; one that two take from comes twice.
     pub(crate) fn areas_taken_from(&self) -> impl Iterator<Item = u64> {
-        self.lines().filter_map(CpuLine::area)
+        // Acquire: see `set_area`.
+        let areas = self.lines().map(|line| line.area.load(Ordering::Acquire));
+        areas.filter_map(|word| (word & VALUE).checked_sub(1))
     }
 
     /// How many processors share what may be taken here.

@@ -287,6 +287,20 @@ enum Step {
     },
 }
 
+#[test]
+fn marks_that_rise_above_what_is_free_take_reservations_away() {
+    let table = machine(2, 2);
+    table.set_watermarks(LOW_ZONE, marks(1, 1, 1));
+    let get = |number| get(&table, order(number), &[LOW_ZONE], Reserves::Keep);
+    assert!(get(0).is_ok(), "from a pageblock that is reserved now");
+    assert!((0..3).all(|_| get(9).is_ok()));
+    let min = free(&table, LOW_ZONE) - 1;
+    table.set_watermarks(LOW_ZONE, marks(min, min, min));
+    assert!(get(0).is_ok());
+    assert_eq!(get(0), Err(AllocError::NoMemory { order: order(0) }));
+    assert_eq!(free(&table, LOW_ZONE), min);
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let times = prop_oneof![1usize..5, 1usize..400];
     prop_oneof![

@@ -7,6 +7,7 @@
 
 use memplug_core::ProcessorFence;
 use rustix::thread::{MembarrierCommand, membarrier};
+use std::io::Write;
 use std::sync::OnceLock;
 
 /// Whether there is one.
@@ -35,7 +36,8 @@ fn pass() {
     // one is another command, which such a filter may know.
     if !everyone_passes() && membarrier(MembarrierCommand::Global).is_err() {
         // Going on would hand out pages twice.
-        eprintln!(
+        let _ = writeln!(
+            std::io::stderr(),
             "memplug: membarrier(2) was granted and is refused now; allow it, then start again"
         );
         std::process::abort();

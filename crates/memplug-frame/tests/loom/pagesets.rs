@@ -2,7 +2,7 @@
 //! Their thread looks without a fence; who closes one makes it pass one.
 
 use super::*;
-use memplug_frame::{FreeError, Processor, ProcessorFence};
+use memplug_frame::{FreeError, Processor, ProcessorFence, Watermarks};
 
 /// As `machine`; a fence of one thread is one of all, in a model.
 fn fenced(blocks: u64, size: u64, cpus: u16) -> Arc<FrameTable> {
@@ -215,6 +215,34 @@ fn what_is_in_use_is_seen_while_the_pageset_goes_on() {
             check_whole(&table, FIRST, 1);
         },
     );
+}
+
+#[test]
+fn no_pageset_stays_in_a_zone_that_turns_careful() {
+    explore("get of the next row | set watermarks, get", 3, || {
+        let table = fenced(2, 1, 2);
+        let mut mine = seat(&table, 0);
+        let mut held = vec![get_by(&mut mine, ANN).expect("all is free")];
+        held.extend((1..64).map(|_| get_kept(&mut mine, ANN).expect("a page of the row")));
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || {
+                let [min, low, high] = [1, 2, 900].map(PageCount::new);
+                table.set_watermarks(FIRST, Watermarks { min, low, high });
+                let got = get(&table, 1, BEN, PAGE).expect("far above min");
+                assert_eq!(table.put(got, PAGE, BEN), Ok(()));
+            })
+        };
+        held.extend(get_by(&mut mine, ANN));
+        other.join().expect("the other");
+        assert_eq!(get_kept(&mut mine, ANN), None, "served without a look");
+        for pfn in held {
+            assert_eq!(mine.put(pfn, PAGE, ANN), Ok(()));
+        }
+        drop(mine);
+        table.set_watermarks(FIRST, Watermarks::default());
+        check_whole(&table, FIRST, 2);
+    });
 }
 
 #[test]
