@@ -95,6 +95,7 @@ impl FrameTable {
     ) -> Option<Pfn> {
         let set = seat.set_of(class);
         map.note_place(place_of(class));
+        seat.note(place_of(class));
         if set.is_empty() {
             let busy = seat.busy();
             set.class.store(u64::from(class.bits()), Ordering::Relaxed);
@@ -248,6 +249,11 @@ impl FrameTable {
             let Some(seat) = self.seat(cpu) else {
                 continue;
             };
+            let places = seat.places.load(Ordering::SeqCst);
+            let mut noted = (0..u64::BITS as usize).filter(|place| places >> place & 1 != 0);
+            if !noted.any(|place| concerned(cpu, place)) {
+                continue;
+            }
             // All of a seat with one fence.
             let closed: [Option<Slot>; SETS] = array::from_fn(|at| {
                 let set = seat.set(at);
@@ -289,10 +295,12 @@ impl FrameTable {
     /// given up.
     fn give_back(&self, set: &Pageset, slot: Slot, cpu: CpuId) {
         let (class, free) = (set.class(), set.free.load(Ordering::Relaxed));
-        if let Some((row, _)) = self.directory.row(slot.row_number()) {
+        if free != 0
+            && let Some((row, _)) = self.directory.row(slot.row_number())
+        {
             row.fetch_and(!free, Ordering::SeqCst);
+            set.free.store(0, Ordering::Relaxed);
         }
-        set.free.store(0, Ordering::Relaxed);
         self.give_up(slot, class, cpu);
         // Last: who waits for it finds the pageblock.
         set.slot.store(0, Ordering::Release);

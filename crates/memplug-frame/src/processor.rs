@@ -192,7 +192,9 @@ impl<'t> Processor<'t> {
             return None;
         }
         // One reservation for a class is enough.
-        self.table.drain_slot(self.cpu, class);
+        if self.table.has_reserved(self.cpu, class) {
+            self.table.drain_slot(self.cpu, class);
+        }
         Some(self.seat)
     }
 

@@ -7,7 +7,7 @@
 
 use crate::rows;
 use crate::slot::Slot;
-use crate::sync::{AtomicU64, Ordering, PlainU64, near_fence, wait};
+use crate::sync::{Apart, AtomicU64, Ordering, PlainU64, near_fence, wait};
 use crate::tag::Class;
 use core::array;
 use memplug_units::Pfn;
@@ -70,6 +70,9 @@ pub(crate) struct Seat {
     /// How often pagesets were closed by others, or by the thread itself when it found no memory.
     closed: AtomicU64,
     pub(crate) sets: [Pageset; SETS],
+    /// Places of classes (bits) that its pagesets ever were of. Apart: who takes pagesets away looks
+    /// here first, and leaves the lines of a thread alone that he wants nothing of.
+    pub(crate) places: Apart<AtomicU64>,
 }
 
 /// The time in which the seat's thread may change the free pages of a filled pageset.
@@ -159,6 +162,7 @@ impl Seat {
             busy: PlainU64::new(0),
             closed: AtomicU64::new(0),
             sets: array::from_fn(|_| Pageset::new()),
+            places: Apart::new(AtomicU64::new(0)),
         }
     }
 
@@ -195,6 +199,14 @@ impl Seat {
     #[inline(always)]
     pub(crate) fn at(class: Class) -> usize {
         (class.bits() as usize >> 4).wrapping_add(class.bits() as usize >> 6) % SETS
+    }
+
+    /// To be called before a pageset of the class is filled.
+    pub(crate) fn note(&self, place: usize) {
+        // SeqCst, both: see `ZoneMap::note_place`.
+        if self.places.load(Ordering::SeqCst) >> place & 1 == 0 {
+            self.places.fetch_or(1 << place, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn set_of(&self, class: Class) -> &Pageset {

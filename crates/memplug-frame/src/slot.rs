@@ -309,6 +309,12 @@ impl FrameTable {
         self.drain_pagesets(concerned, of);
     }
 
+    /// Whether the slot is filled.
+    pub(crate) fn has_reserved(&self, cpu: CpuId, class: Class) -> bool {
+        let slot = self.slot(cpu, class);
+        slot.is_some_and(|word| Slot(word.load(Ordering::Relaxed)).is_filled())
+    }
+
     /// Empties a slot, whatever stands there by now: a reservation is only a hint.
     pub(crate) fn drain_slot(&self, cpu: CpuId, class: Class) {
         let Some(word) = self.slot(cpu, class) else {

@@ -86,9 +86,8 @@ impl FrameTable {
             frames.fewer_free();
         }
         if !heeded {
-            // What is reserved was when more was to spare.
             handshake();
-            self.drain_zone(zone);
+            self.drain_if_short(zone, frames);
         }
         if marks == Watermarks::default() {
             frames.pressed.store(0, Ordering::Relaxed);
@@ -183,14 +182,22 @@ impl FrameTable {
             if last.replace(zone) == Some(zone) {
                 continue;
             }
-            let Some((frames, map)) = self.zone(zone).and_then(|f| Some((f, f.map()?))) else {
-                continue;
-            };
-            let highest = frames.marks.highest.load(Ordering::Relaxed);
-            let keep = self.pageblocks_above(highest);
-            if highest != 0 && self.whole_pageblocks(map, keep) < keep {
-                self.drain_zone(zone);
+            if let Some(frames) = self.zone(zone) {
+                self.drain_if_short(zone, frames);
             }
+        }
+    }
+
+    /// Takes the reservations in a zone away, which were made when more was to spare, where the wholly
+    /// free pageblocks do not show that there still is enough.
+    fn drain_if_short(&self, zone: ZoneId, frames: &ZoneFrames) {
+        let highest = frames.marks.highest.load(Ordering::Relaxed);
+        let keep = self.pageblocks_above(highest);
+        let Some(map) = frames.map().filter(|_| highest != 0) else {
+            return;
+        };
+        if self.whole_pageblocks(map, keep) < keep {
+            self.drain_zone(zone);
         }
     }
 
