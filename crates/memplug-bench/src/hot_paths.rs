@@ -11,7 +11,9 @@ use memplug_core::{
     AddRequest, Answer, Hotplug, MachineConfig, OfflineOptions, OnlineWord, PageRequest,
     Registration, Stays, TargetPolicy,
 };
-use memplug_frame::{Class, FrameTable, MigrateType, ProcessorFence, Request, RequestKey, Reserves, ZoneId};
+use memplug_frame::{
+    Class, FrameTable, MigrateType, ProcessorFence, Request, RequestKey, Reserves, ZoneId,
+};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, Order, OwnerId, PageCount, Pfn, PfnRange};
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -25,7 +27,10 @@ const PATHS: [Path; 16] = [
     ("frame: get and put, order 3", |count| pair(count, 3)),
     ("frame: get and put, order 9", |count| pair(count, 9)),
     ("frame: get and put, order 10", |count| pair(count, 10)),
-    ("frame: get and put, order 0, a processor to oneself", own_pair),
+    (
+        "frame: get and put, order 0, a processor to oneself",
+        own_pair,
+    ),
     ("frame: get 4096 and put them, order 0", bulk),
     (
         "frame: isolate and unisolate a pageblock",

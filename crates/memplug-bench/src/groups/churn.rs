@@ -21,8 +21,8 @@ use crate::threads::team;
 use anyhow::{Context, Result, ensure};
 use memplug::{Machine, Page, Pool, Relocate, Relocation};
 use memplug_core::{
-    AddRequest, Hotplug, MachineConfig, OfflineOptions, OnlineWord, Owner, PageRequest,
-    Stays, WatermarkPolicy,
+    AddRequest, Hotplug, MachineConfig, OfflineOptions, OnlineWord, Owner, PageRequest, Stays,
+    WatermarkPolicy,
 };
 use memplug_units::{BlockId, Bytes, CpuId, NodeId, Order, Pfn};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
