@@ -382,11 +382,13 @@ mod tests {
         let mut mine = table.processor(cpu).expect("it was left");
         let next = mine.get(&request).expect("all others are free");
         assert_eq!(next.get() / 64, held.get() / 64);
+        // From now on it is looked for in this pageset first.
+        let last = mine.get_cached(class, request.key).expect("kept");
         row.fetch_and(!(1 << 7), Ordering::SeqCst);
         let refused = Err(FreeError::NotAllocated { pfn: claimed });
         assert_eq!(mine.put(claimed, Order::ZERO, owner), refused);
         assert_eq!(table.put(claimed, Order::ZERO, owner), refused);
-        for pfn in [held, next] {
+        for pfn in [held, next, last] {
             assert_eq!(mine.put(pfn, Order::ZERO, owner), Ok(()));
         }
         drop(mine);
