@@ -32,7 +32,7 @@
 //! Left out: orders above 0, and zones near their watermarks: pages are handed out one by one there.
 
 use crate::free::check_class;
-use crate::rows::{ROWS, Released};
+use crate::rows::{ROWS, Released, take_row};
 use crate::seat::{CLOSING, Pageset, ProcessorFence, SETS, Seat};
 use crate::slot::{Slot, place_of};
 use crate::sync::{Ordering, handshake, relax, try_boxed, wait};
@@ -99,8 +99,10 @@ impl FrameTable {
         if set.is_empty() {
             let busy = seat.busy();
             set.class.store(u64::from(class.bits()), Ordering::Relaxed);
-            let taken = self.take_row(slot, 0);
-            if let Some((row, free)) = taken {
+            let block = self.directory.block(slot.pageblock());
+            let rows = block.iter().flat_map(|block| block.rows).enumerate();
+            let mut taken = rows.map(|(row, word)| (row, take_row(word)));
+            if let Some((row, free)) = taken.find(|&(_, free)| free != 0) {
                 set.free.store(free, Ordering::Release);
                 let slot = slot.at_row(row);
                 // SeqCst: first half of the handshake with `gate`.
@@ -140,26 +142,13 @@ impl FrameTable {
                 return None;
             }
             at = next;
-            let free = !rows[row].fetch_or(u64::MAX, Ordering::SeqCst);
-            set.free.store(free, Ordering::Release);
+            set.free.store(take_row(&rows[row]), Ordering::Release);
             // Nothing, if all that looked free was claimed meanwhile by one who has no right to it.
             if let Some(bit) = set.take(&busy) {
                 return Some(at.page(bit));
             }
         }
         None
-    }
-
-    /// The free pages of the first row that has some, from this row on, taken out of it.
-    fn take_row(&self, slot: Slot, from: usize) -> Option<(usize, u64)> {
-        let rows = self.directory.block(slot.pageblock())?.rows;
-        (from..rows.len()).find_map(|row| {
-            if rows[row].load(Ordering::Relaxed) == u64::MAX {
-                return None;
-            }
-            let free = !rows[row].fetch_or(u64::MAX, Ordering::SeqCst);
-            (free != 0).then_some((row, free))
-        })
     }
 
     /// The seat's thread empties a pageset. Without a fence: it is not busy, and nobody else fills it.
@@ -172,9 +161,7 @@ impl FrameTable {
 
     /// As [`FrameTable::drain_if_careful`], for the seat's thread.
     pub(crate) fn vacate_if_careful(&self, zone: ZoneId, seat: &Seat, cpu: CpuId, class: Class) {
-        handshake();
-        let frames = self.zone(zone);
-        if frames.is_some_and(|frames| frames.careful.load(Ordering::SeqCst) != 0) {
+        if self.has_turned_careful(zone) {
             self.vacate(seat.set_of(class), cpu);
         }
     }

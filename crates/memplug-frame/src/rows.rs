@@ -183,6 +183,14 @@ pub(crate) fn release_bit(row: &AtomicU64, page: u64) -> Option<Released> {
     release_in_row(row, 1 << (page % 64))
 }
 
+/// Takes all that is free out of a row; which pages these are.
+pub(crate) fn take_row(row: &AtomicU64) -> u64 {
+    match row.load(Ordering::Relaxed) {
+        u64::MAX => 0,
+        _ => !row.fetch_or(u64::MAX, Ordering::SeqCst),
+    }
+}
+
 /// Whether the bit of a page is set in its row.
 #[inline(always)]
 pub(crate) fn is_used(row: &AtomicU64, page: u64) -> bool {

@@ -195,7 +195,7 @@ impl Seat {
         &self.sets[at % SETS]
     }
 
-    /// Pages that were put into none yet are another owner's, or of another migrate type.
+    /// The number of the pageset for a class. Others may have the same.
     #[inline(always)]
     pub(crate) fn at(class: Class) -> usize {
         (class.bits() as usize >> 4).wrapping_add(class.bits() as usize >> 6) % SETS

@@ -267,8 +267,8 @@ impl FrameTable {
         }
     }
 
-    /// Empties every slot of a processor and place that are `concerned` for which `of` says so, told the zone it
-    /// leads to. Other slots are not even read: that would take their lines from their processors.
+    /// Empties every slot of a processor and place that are `concerned` for which `of` says so, told
+    /// the zone it leads to. Other slots are not even read: that would take their lines from their processors.
     fn drain_where(
         &self,
         concerned: impl Fn(CpuId, usize) -> bool,

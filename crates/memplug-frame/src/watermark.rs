@@ -10,10 +10,9 @@
 //! most half of what was to spare when the level was set, and never to more than the last look saw;
 //! but of threads that share a processor's number each may be allowed a share at the same moment.
 //! Those share who were ever allowed something: who joins them begins a new epoch too. For order 9
-//! and 10 a processor
-//! pays for a whole area at once, and may then take from it what it has: a *grant*, which costs
-//! nothing to use, also for an epoch. A new epoch begins too whenever free pages become fewer
-//! other than by being handed out.
+//! and 10 a processor pays for a whole area at once, and may then take from it what it has: a
+//! *grant*, which costs nothing to use, also for an epoch. A new epoch begins too whenever free
+//! pages become fewer other than by being handed out.
 //!
 //! A look keeps to the marks that are *heeded*: as high as the marks are, or as they were a while
 //! ago. As long as marks fall and rise below that, what is allowed needs no look, and nothing is
@@ -357,7 +356,7 @@ impl FrameTable {
         let leftovers = self.leftovers(map);
         let most = enough.saturating_add(leftovers);
         let mut shown = 0;
-        let stop = map.whole.find(|number| {
+        let _: Option<()> = map.whole.find(|number| {
             let area = self.directory.area(number)?;
             if !self.is_of(&area, map) {
                 return None;
@@ -366,7 +365,6 @@ impl FrameTable {
             shown += u64::from(word.count_ones());
             (shown >= most).then_some(())
         });
-        let _ = stop;
         shown.saturating_sub(leftovers)
     }
 
@@ -444,13 +442,15 @@ impl FrameTable {
     /// Gives up the reservation just made if the zone turned careful meanwhile: it may have
     /// come too late for the one who took all reservations away then.
     pub(crate) fn drain_if_careful(&self, zone: ZoneId, cpu: CpuId, class: Class) {
-        handshake();
-        if self
-            .zone(zone)
-            .is_some_and(|frames| frames.careful.load(Ordering::SeqCst) != 0)
-        {
+        if self.has_turned_careful(zone) {
             self.drain_slot(cpu, class);
         }
+    }
+
+    /// Second half of the handshake of who has just made a reservation with who turns the zone careful.
+    pub(crate) fn has_turned_careful(&self, zone: ZoneId) -> bool {
+        handshake();
+        (self.zone(zone)).is_some_and(|zone| zone.careful.load(Ordering::SeqCst) != 0)
     }
 }
 

@@ -187,7 +187,8 @@ impl FrameTable {
     }
 
     /// The first that `take` finds: in the processor's own area, else in its own part of the zone
-    /// (`home.rs`), else in the next that lies apart from all that other processors take from, else in one that no other takes from, else in any.
+    /// (`home.rs`), else in the next that lies apart from all that other processors take from, else in
+    /// one that no other takes from, else in any.
     fn take_near<R>(
         &self,
         map: &ZoneMap,
