@@ -3,6 +3,7 @@
 //! while the sum is taken, and the second half of a pair that is just being parted or joined counts as
 //! in use. Exact while nobody allocates.
 
+use crate::area_tags::free_of;
 use crate::sync::Ordering;
 use crate::table::{Area, Pageblock, split};
 use crate::tag::{Kind, Tag};
@@ -123,7 +124,9 @@ impl FrameTable {
             return;
         }
         let first = self.directory.first_in(area.number);
-        let whole = self.whole_in(area);
+        // By the tags: what a processor keeps is in no word.
+        let tags = self.directory.tags(area.number).unwrap_or_default();
+        let whole = free_of(tags, self.directory.full_area());
         let pairs = (whole & whole >> 1 & 0x5555_5555_5555_5555).count_ones();
         let singles = whole.count_ones() - 2 * pairs;
         counts.buddy[10] += u64::from(pairs);

@@ -39,6 +39,7 @@ mod free;
 mod get;
 mod home;
 mod isolate;
+mod kept;
 mod mixed;
 mod near;
 mod own_map;

@@ -59,7 +59,7 @@ impl FrameTable {
         Some(seat)
     }
 
-    fn seat(&self, cpu: CpuId) -> Option<&Seat> {
+    pub(crate) fn seat(&self, cpu: CpuId) -> Option<&Seat> {
         let [seat] = self.seats.get(usize::from(cpu.get()))?.get()?;
         Some(seat)
     }

@@ -105,16 +105,11 @@ impl FrameTable {
         let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        let now = Tag(head.load(Ordering::SeqCst));
-        if !pfn.is_aligned(Order::MAX) || !now.is_freed_by(owner, Order::MAX) {
-            return false;
-        }
-        let free = Tag::free_pair(now.generation());
-        let put = head.compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed);
-        if put.is_ok() {
+        let put = empty_two(head, pfn, owner);
+        if put {
             self.list_with::<2>(first, head);
         }
-        put.is_ok()
+        put
     }
 
     /// Parts the pageblock from the other half of its pair, if the pair is free; whether it did, or
@@ -179,4 +174,16 @@ impl FrameTable {
         let two = matches!(first.kind(), Kind::Huge | Kind::Pair);
         (two && first.class().order() == Order::MAX).then(|| first.class())
     }
+}
+
+/// Makes a pair empty that `owner` got; it is to be listed then. False if it is none, or no pair.
+#[inline(always)]
+pub(crate) fn empty_two(head: &AtomicU64, pfn: Pfn, owner: OwnerId) -> bool {
+    let now = Tag(head.load(Ordering::SeqCst));
+    let free = Tag::free_pair(now.generation());
+    pfn.is_aligned(Order::MAX)
+        && now.is_freed_by(owner, Order::MAX)
+        && head
+            .compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
 }

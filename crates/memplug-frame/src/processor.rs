@@ -114,6 +114,9 @@ impl<'t> Processor<'t> {
     /// The fast path: a chunk from a pageset or a reservation, if it has one that fits.
     #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&mut self, class: Class, key: RequestKey) -> Option<Pfn> {
+        if class.order() == Order::MAX {
+            return self.table.get_two_kept(self.seat, self.cpu, class, key);
+        }
         if !class.is_single() {
             return self.table.get_cached(self.cpu, class, key);
         }
@@ -205,6 +208,9 @@ impl<'t> Processor<'t> {
     /// page back at the same moment both may be told that they did.
     #[inline(always)] // small: what is not order 0 is called
     pub fn put(&mut self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
+        if order == Order::MAX && self.table.put_two_kept(self.seat, pfn, owner) {
+            return Ok(());
+        }
         if order != Order::ZERO {
             return self.table.put(pfn, order, owner);
         }
@@ -278,6 +284,7 @@ impl Drop for Processor<'_> {
         for at in 0..SETS {
             self.table.vacate(self.seat.set(at), self.cpu);
         }
+        self.table.let_go(self.seat);
         self.seat.leave();
     }
 }

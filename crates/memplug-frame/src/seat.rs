@@ -5,6 +5,7 @@
 //! must cost nothing, and the wait on the other. Lock order: none; who waits for a seat holds nothing
 //! that its thread asks for while it is busy.
 
+use crate::kept::Turn;
 use crate::rows;
 use crate::slot::Slot;
 use crate::sync::{Apart, AtomicU64, Ordering, PlainU64, near_fence, wait};
@@ -70,6 +71,8 @@ pub(crate) struct Seat {
     /// How often pagesets were closed by others, or by the thread itself when it found no memory.
     closed: AtomicU64,
     pub(crate) sets: [Pageset; SETS],
+    /// Whether its thread keeps a pair, and may. Only the thread writes it.
+    turn: AtomicU64,
     /// Places of classes (bits) that its pagesets ever were of. Apart: who takes pagesets away looks
     /// here first, and leaves the lines of a thread alone that he wants nothing of.
     pub(crate) places: Apart<AtomicU64>,
@@ -162,6 +165,7 @@ impl Seat {
             busy: PlainU64::new(0),
             closed: AtomicU64::new(0),
             sets: array::from_fn(|_| Pageset::new()),
+            turn: AtomicU64::new(Turn::NONE.0),
             places: Apart::new(AtomicU64::new(0)),
         }
     }
@@ -193,6 +197,19 @@ impl Seat {
     #[inline(always)]
     pub(crate) fn set(&self, at: usize) -> &Pageset {
         &self.sets[at % SETS]
+    }
+
+    /// Whether its thread keeps a pair, and may. Acquire: who finds that it does not keep one any more
+    /// finds it shown.
+    #[inline(always)]
+    pub(crate) fn turn(&self) -> Turn {
+        Turn(self.turn.load(Ordering::Acquire))
+    }
+
+    /// For the seat's thread.
+    #[inline(always)]
+    pub(crate) fn set_turn(&self, turn: Turn) {
+        self.turn.store(turn.0, Ordering::Release);
     }
 
     /// The number of the pageset for a class. Others may have the same.

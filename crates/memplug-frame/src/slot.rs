@@ -328,6 +328,7 @@ impl FrameTable {
 
     /// Gives up all reservations in a zone: see [`FrameTable::drain`].
     pub fn drain_zone(&self, zone: ZoneId) {
+        self.show_kept(|_| true, |of| of == zone);
         let places = self.zone(zone).and_then(|frames| frames.map());
         // Before the slots: who fills one afterwards at a place that is not noted yet comes as
         // late as if the slot had been read.
@@ -356,12 +357,14 @@ impl FrameTable {
 
     /// Gives up all reservations of one processor.
     pub fn drain_cpu(&self, cpu: CpuId) {
+        self.show_kept(|of| of == cpu, |_| true);
         self.drain_where(|of, _| of == cpu, |_, _| true);
     }
 
     /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
     /// nobody makes a new one meanwhile.
     pub fn drain(&self) {
+        self.show_kept(|_| true, |_| true);
         self.drain_where(|_, _| true, |_, _| true);
     }
 }

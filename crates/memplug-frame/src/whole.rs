@@ -402,7 +402,12 @@ impl FrameTable {
         let Some((area, bit)) = self.directory.area_of(first) else {
             return;
         };
-        let bits = bit * ((1 << N) - 1);
+        self.list_in::<N>(area, bit * ((1 << N) - 1), word);
+    }
+
+    /// The same, with these bits in this area.
+    #[inline(always)]
+    pub(crate) fn list_in<const N: usize>(&self, area: Area<'_>, bits: u64, word: &AtomicU64) {
         handshake();
         // Set: whoever clears it looks at the tag afterwards.
         if area.whole().load(Ordering::SeqCst) & bits != bits {
@@ -438,7 +443,7 @@ impl FrameTable {
 
     /// Clears those of the bits whose pageblocks are not free.
     #[inline(never)]
-    fn clear_if_left(&self, area: Area<'_>, bits: u64) {
+    pub(crate) fn clear_if_left(&self, area: Area<'_>, bits: u64) {
         if let Some(tags) = self.directory.tags(area.number) {
             self.clear_leftovers(&area, tags, bits & !free_of(tags, bits));
         }

@@ -1,0 +1,241 @@
+//! The pair that a processor put back last: kept for its next get of order 10.
+//!
+//! Where chunks are got and put in turn and most of the memory is in use, what comes back lies in
+//! areas that are used up. To show it in the word of its area is a locked instruction beside the
+//! exchange of its tag, and the processor's own area is soon used up too; beginning another costs
+//! more than all that. But the chunk that was put back a moment ago is as good as any. So a processor
+//! that a thread has to itself ([`Processor`](crate::Processor)) may *keep* one pair: its tag says that
+//! it is free, but no word shows it. The next get of order 10 takes it again, or shows it.
+//!
+//! - Whoever puts or gets it exchanges the tag, as always: that it is kept is a hint. Isolating,
+//!   counting and putting back a second time look at the tag, and find what they find elsewhere.
+//! - Looks at what is to spare look at words, so nobody is allowed a kept chunk, and to take it again
+//!   needs no allowance. In a zone that is careful it is not taken again: there a count rules.
+//! - A drain shows what is kept ([`FrameTable::show_kept`]), so no request fails for want of it. Only
+//!   its thread changes the note of it. Who shows a chunk looks at the tag afterwards, and who takes it
+//!   again looks at the word: one of the two clears the bits (I-FRAME-7).
+//!
+//! Kept is what comes back while gets and puts take turns, and nothing of what comes back together:
+//!
+//! | turn | meaning | after a get | after a put |
+//! |---|---|---|---|
+//! | none | nothing is kept | none | kept, unless it is shown |
+//! | kept | the pair that was put back | taken | several: it is shown now |
+//! | taken | the pair was taken again | none, if two follow each other | kept |
+//! | several | more than one were put back | none | several |
+//!
+//! Left out: order 9. The word of its area is written for 64 chunks at once (`shown.rs`), and to
+//! exchange the same tag twice in a row takes as long as what it saves.
+
+use crate::pair::empty_two;
+use crate::seat::Seat;
+use crate::sync::{Ordering, handshake};
+use crate::table::{Pageblock, split};
+use crate::tag::{Class, Tag};
+use crate::zone::{CpuLine, ZoneFrames};
+use crate::{FrameTable, RequestKey, ZoneId};
+use memplug_units::{CpuId, OwnerId, Pfn};
+
+/// From the bit of the first to those of both.
+const BOTH: u64 = 3;
+
+/// Whether a processor keeps a pair, and whether it may: one of four, as it stands in a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn(pub(crate) u64);
+
+/// What its thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// It takes what it keeps.
+    Take,
+    /// It looks elsewhere.
+    Look,
+    /// It puts back the pair that begins with this pageblock.
+    Put(Pageblock),
+}
+
+impl Turn {
+    /// It keeps none.
+    pub(crate) const NONE: Self = Self(0);
+    /// It has taken again what it kept.
+    const TAKEN: Self = Self(1);
+    /// More than one were put back since the last get.
+    const SEVERAL: Self = Self(2);
+    const KEPT: u64 = 1 << 63;
+
+    /// It keeps the pair that begins with this pageblock.
+    const fn of(first: Pageblock) -> Self {
+        Self(first | Self::KEPT)
+    }
+    /// The first pageblock of the pair that it keeps.
+    #[inline(always)]
+    const fn kept(self) -> Option<Pageblock> {
+        match self.0 & Self::KEPT {
+            0 => None,
+            _ => Some(self.0 & !Self::KEPT),
+        }
+    }
+
+    /// The one transition function. Whether a pair that is put back is shown already is asked only where
+    /// it matters.
+    #[inline(always)]
+    fn after(self, event: Event, is_shown: impl FnOnce() -> bool) -> Self {
+        match (self, event) {
+            (Self::TAKEN, Event::Put(first)) => Self::of(first),
+            (Self::NONE, Event::Put(first)) if !is_shown() => Self::of(first),
+            (Self::NONE, _) | (_, Event::Look) => Self::NONE,
+            (_, Event::Put(_)) => Self::SEVERAL,
+            (Self(bits), Event::Take) if bits & Self::KEPT != 0 => Self::TAKEN,
+            (_, Event::Take) => Self::NONE,
+        }
+    }
+}
+
+impl FrameTable {
+    /// As [`FrameTable::get_cached`] for order 10, with a seat.
+    #[inline(never)]
+    pub(crate) fn get_two_kept(
+        &self,
+        seat: &Seat,
+        cpu: CpuId,
+        class: Class,
+        key: RequestKey,
+    ) -> Option<Pfn> {
+        self.get_hinted(cpu, class, key, 2, Some(seat))
+    }
+
+    /// The pair that the seat's thread keeps, if it keeps one and it is to be had for this zone.
+    #[inline(always)]
+    pub(crate) fn take_kept(
+        &self,
+        seat: &Seat,
+        zone: ZoneId,
+        frames: &ZoneFrames,
+        line: &CpuLine,
+        class: Class,
+    ) -> Option<Pageblock> {
+        let take = |first| {
+            let (area, bit) = self.directory.area_of(first)?;
+            let (word, bits) = (area.whole(), bit * BOTH);
+            let shown = word.load(Ordering::SeqCst) & bits != 0;
+            let free = frames.careful.load(Ordering::SeqCst) == 0
+                // What is shown may have been allowed to others.
+                && (!shown || line.is_granted(area.number, frames.epoch.load(Ordering::SeqCst)))
+                && self.take_hinted(zone, &area, first, class, 2);
+            handshake();
+            if free && !shown && word.load(Ordering::SeqCst) & bits != 0 {
+                // Shown meanwhile.
+                self.clear_if_left(area, bits);
+            }
+            free.then_some(first)
+        };
+        let taken = seat.turn().kept().and_then(take);
+        match taken {
+            Some(_) => seat.set_turn(seat.turn().after(Event::Take, || false)),
+            None => self.let_go(seat),
+        }
+        taken
+    }
+
+    /// As [`FrameTable::put_two`], with a seat, which may keep it.
+    #[inline(never)]
+    pub(crate) fn put_two_kept(&self, seat: &Seat, pfn: Pfn, owner: OwnerId) -> bool {
+        let (first, _) = split(pfn);
+        let Some(head) = self.directory.tag(first) else {
+            return false;
+        };
+        let Some((area, bit)) = self.directory.area_of(first) else {
+            return false;
+        };
+        let (before, bits) = (seat.turn(), bit * BOTH);
+        let is_shown = || area.whole().load(Ordering::SeqCst) & bits == bits;
+        let after = before.after(Event::Put(first), is_shown);
+        if after.kept().is_some() {
+            // Before it is free: who knows that it is finds it here.
+            seat.set_turn(after);
+            let put = empty_two(head, pfn, owner);
+            if !put {
+                seat.set_turn(before);
+            }
+            return put;
+        }
+        let put = empty_two(head, pfn, owner);
+        if put {
+            self.list_in::<2>(area, bits, head);
+            if after != before {
+                self.show_kept_by(seat);
+                seat.set_turn(after);
+            }
+        }
+        put
+    }
+
+    /// For the seat's thread: it keeps nothing any more, and looks elsewhere.
+    #[cold]
+    pub(crate) fn let_go(&self, seat: &Seat) {
+        self.show_kept_by(seat);
+        // After it is shown: it is found in one place or the other.
+        seat.set_turn(seat.turn().after(Event::Look, || false));
+    }
+
+    /// Shows what processors keep for whom `by` says so, in zones for which `of` does. Anyone may.
+    pub(crate) fn show_kept(&self, by: impl Fn(CpuId) -> bool, of: impl Fn(ZoneId) -> bool) {
+        let cpus = (0..self.cpus).map(CpuId::new).filter(|&cpu| by(cpu));
+        for seat in cpus.filter_map(|cpu| self.seat(cpu)) {
+            let kept = seat.turn().kept().and_then(|first| self.zone_of(first));
+            if kept.is_some_and(&of) {
+                self.show_kept_by(seat);
+            }
+        }
+    }
+
+    /// Shows the pair that is kept, if it is free; or the pageblock it began with, if it has been
+    /// parted: the other half was shown then.
+    #[cold]
+    fn show_kept_by(&self, seat: &Seat) {
+        if let Some(first) = seat.turn().kept()
+            && let Some(head) = self.directory.tag(first)
+        {
+            match Tag(head.load(Ordering::SeqCst)) {
+                tag if tag.is_free_pair() => self.list_with::<2>(first, head),
+                tag if tag.is_none_and_free() => self.list_with::<1>(first, head),
+                _ => (),
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_turn_with_every_event() {
+        use Event::{Look, Put, Take};
+        let (none, taken, several) = (Turn::NONE, Turn::TAKEN, Turn::SEVERAL);
+        for first in [0, 2, (1 << 28) - 2] {
+            let kept = Turn::of(first);
+            assert_eq!(kept.kept(), Some(first));
+            let next = Turn::of(first ^ 8);
+            let put = Put(first ^ 8);
+            for (before, event, [hidden, shown]) in [
+                (none, Take, [none; 2]),
+                (none, Look, [none; 2]),
+                (none, put, [next, none]),
+                (kept, Take, [taken; 2]),
+                (kept, Look, [none; 2]),
+                (kept, put, [several; 2]),
+                (taken, Take, [none; 2]),
+                (taken, Look, [none; 2]),
+                (taken, put, [next; 2]),
+                (several, Take, [none; 2]),
+                (several, Look, [none; 2]),
+                (several, put, [several; 2]),
+            ] {
+                assert_eq!(before.after(event, || false), hidden);
+                assert_eq!(before.after(event, || true), shown);
+            }
+        }
+        assert_eq!([none, taken, several].map(Turn::kept), [None; 3]);
+    }
+}
