@@ -9,8 +9,10 @@
 //!
 //! - Whoever puts or gets it exchanges the tag, as always: that it is kept is a hint. Isolating,
 //!   counting and putting back a second time look at the tag, and find what they find elsewhere.
-//! - Looks at what is to spare look at words, so nobody is allowed a kept chunk, and to take it again
-//!   needs no allowance. In a zone that is careful it is not taken again: there a count rules.
+//! - To take it again needs no allowance: for the watermarks it is as if it had been in use all the time.
+//!   Looks at what is to spare look at words, and mostly do not see it. Who saw it, and was allowed
+//!   something for it, undershoots `min` by this chunk at the most, as by one of a request in flight. In a
+//!   zone that is careful it is not taken again: there a count rules.
 //! - A drain shows what is kept ([`FrameTable::show_kept`]), so no request fails for want of it. Only
 //!   its thread changes the note of it. Who shows a chunk looks at the tag afterwards, and who takes it
 //!   again looks at the word: one of the two clears the bits (I-FRAME-7).
@@ -116,18 +118,18 @@ impl FrameTable {
     ) -> Option<Pageblock> {
         let take = |first| {
             let (area, bit) = self.directory.area_of(first)?;
-            let (word, bits) = (area.whole(), bit * BOTH);
-            let shown = word.load(Ordering::SeqCst) & bits != 0;
-            let free = frames.careful.load(Ordering::SeqCst) == 0
-                // What is shown may have been allowed to others.
-                && (!shown || line.is_granted(area.number, frames.epoch.load(Ordering::SeqCst)))
-                && self.take_hinted(zone, &area, first, class, 2);
+            if frames.careful.load(Ordering::SeqCst) != 0
+                || !self.take_hinted(zone, &area, first, class, 2)
+            {
+                return None;
+            }
             handshake();
-            if free && !shown && word.load(Ordering::SeqCst) & bits != 0 {
-                // Shown meanwhile.
+            let bits = bit * BOTH;
+            // In its own area bits may stay, as everywhere where processors take from.
+            if area.whole().load(Ordering::SeqCst) & bits != 0 && line.area() != Some(area.number) {
                 self.clear_if_left(area, bits);
             }
-            free.then_some(first)
+            Some(first)
         };
         let taken = seat.turn().kept().and_then(take);
         match taken {
@@ -150,24 +152,20 @@ impl FrameTable {
         let (before, bits) = (seat.turn(), bit * BOTH);
         let is_shown = || area.whole().load(Ordering::SeqCst) & bits == bits;
         let after = before.after(Event::Put(first), is_shown);
-        if after.kept().is_some() {
-            // Before it is free: who knows that it is finds it here.
-            seat.set_turn(after);
-            let put = empty_two(head, pfn, owner);
-            if !put {
-                seat.set_turn(before);
-            }
-            return put;
+        if !empty_two(head, pfn, owner) {
+            return false;
         }
-        let put = empty_two(head, pfn, owner);
-        if put {
+        if after.kept().is_some() {
+            // Release: who knows of the put finds it here.
+            seat.set_turn(after);
+        } else {
             self.list_in::<2>(area, bits, head);
             if after != before {
                 self.show_kept_by(seat);
                 seat.set_turn(after);
             }
         }
-        put
+        true
     }
 
     /// For the seat's thread: it keeps nothing any more, and looks elsewhere.

@@ -1,11 +1,12 @@
 //! Chunks of order 9 and 10 in areas of 64 pageblocks, against a plain set of who has what.
 //! A get must find what is free however the area was used before: by hint, among leftovers, in
-//! another area. Areas of a few pageblocks are the model's and loom's.
+//! another area; and what the first processor keeps, which a thread has to itself, if others use its
+//! number too. Areas of a few pageblocks are the model's and loom's.
 
 #![cfg(not(loom))]
 
 use memplug_frame::{
-    Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
+    Class, FrameTable, MigrateType, Processor, Request, RequestKey, Reserves, Watermarks, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 use proptest::prelude::*;
@@ -17,8 +18,9 @@ const BLOCKS: u64 = 2;
 /// Pageblocks of all blocks: each block is one area.
 const PAGEBLOCKS: u64 = 64 * BLOCKS;
 
-struct Machine {
-    table: FrameTable,
+struct Machine<'t> {
+    table: &'t FrameTable,
+    own: Processor<'t>,
     owner: OwnerId,
     /// First pageblock of a chunk, and how many it has.
     held: BTreeMap<u64, u64>,
@@ -26,18 +28,23 @@ struct Machine {
     min: u64,
 }
 
-impl Machine {
-    fn new(marks: u64) -> Self {
-        let pages = PageCount::new(PAGEBLOCKS * 512);
-        let table = FrameTable::new(&Geometry::default(), pages, 1, 2).expect("small");
-        let all = PfnRange::between(Pfn::new(0), Pfn::new(pages.get()));
-        table.online(all, ZONE).expect("all is there");
-        let [min, low, high] = [marks, marks * 2, marks * 3].map(PageCount::new);
-        table.set_watermarks(ZONE, Watermarks { min, low, high });
-        let owner = table.add_owner().expect("the first");
+/// With the min watermark in pages.
+fn table(marks: u64) -> FrameTable {
+    let pages = PageCount::new(PAGEBLOCKS * 512);
+    let table = FrameTable::new(&Geometry::default(), pages, 1, 2).expect("small");
+    let all = PfnRange::between(Pfn::new(0), Pfn::new(pages.get()));
+    table.online(all, ZONE).expect("all is there");
+    let [min, low, high] = [marks, marks * 2, marks * 3].map(PageCount::new);
+    table.set_watermarks(ZONE, Watermarks { min, low, high });
+    table
+}
+
+impl<'t> Machine<'t> {
+    fn new(table: &'t FrameTable, marks: u64) -> Self {
         Self {
             table,
-            owner,
+            own: table.processor(CpuId::new(0)).expect("nobody has it"),
+            owner: table.add_owner().expect("the first"),
             held: BTreeMap::new(),
             min: marks,
         }
@@ -48,7 +55,21 @@ impl Machine {
         before.is_none_or(|(first, count)| pageblock >= first + count)
     }
 
-    fn get(&mut self, cpu: u16, order: Order, reserves: Reserves) -> Result<(), TestCaseError> {
+    /// Neighbours that could be a chunk of order 10.
+    fn free_pairs(&self) -> u64 {
+        let pairs = (0..PAGEBLOCKS).step_by(2);
+        pairs
+            .filter(|&first| self.is_free(first) && self.is_free(first + 1))
+            .count() as u64
+    }
+
+    /// By the processor of its own, or a number.
+    fn get(
+        &mut self,
+        cpu: Option<u16>,
+        order: Order,
+        reserves: Reserves,
+    ) -> Result<(), TestCaseError> {
         let count = order.pages().get() / 512;
         let class = Class::new(self.owner, MigrateType::Movable, order);
         let request = Request {
@@ -57,9 +78,16 @@ impl Machine {
             zones: &[ZONE],
             reserves,
         };
-        let cpu = CpuId::new(cpu);
-        let cached = self.table.get_cached(cpu, class, KEY);
-        let got = cached.or_else(|| self.table.get(cpu, &request).ok());
+        let got = match cpu.map(CpuId::new) {
+            Some(cpu) => {
+                let cached = self.table.get_cached(cpu, class, KEY);
+                cached.or_else(|| self.table.get(cpu, &request).ok())
+            }
+            None => {
+                let cached = self.own.get_cached(class, KEY);
+                cached.or_else(|| self.own.get(&request).ok())
+            }
+        };
         let room = (0..PAGEBLOCKS)
             .step_by(count as usize)
             .any(|first| (first..first + count).all(|pageblock| self.is_free(pageblock)));
@@ -75,9 +103,10 @@ impl Machine {
         Ok(())
     }
 
-    fn put(&mut self, nth: usize) -> Result<(), TestCaseError> {
+    /// By the processor of its own or not; which order it was.
+    fn put(&mut self, nth: usize, own: bool) -> Result<Order, TestCaseError> {
         if self.held.is_empty() {
-            return Ok(());
+            return Ok(Order::MAX);
         }
         let (&first, &count) = self.held.iter().nth(nth % self.held.len()).expect("one");
         self.held.remove(&first);
@@ -87,27 +116,41 @@ impl Machine {
             Order::MAX
         };
         let pfn = Pfn::new(first * 512);
-        prop_assert_eq!(self.table.put(pfn, order, self.owner), Ok(()));
+        let put = match own {
+            true => self.own.put(pfn, order, self.owner),
+            false => self.table.put(pfn, order, self.owner),
+        };
+        prop_assert_eq!(put, Ok(()));
+        prop_assert!(self.own.put(pfn, order, self.owner).is_err());
         prop_assert!(self.table.put(pfn, order, self.owner).is_err());
-        Ok(())
+        Ok(order)
     }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     /// So many gets on a processor, of which order, from the reserves too.
-    Get(u16, bool, bool, u8),
-    /// So many puts, each of one of those held.
-    Put(Vec<usize>),
+    Get(Option<u16>, bool, bool, u8),
+    /// So many puts, each of one of those held, by the processor of its own or not.
+    Put(Vec<usize>, bool),
+    /// So many puts by the processor of its own, and after each a get of the same order.
+    Replace(Vec<usize>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..2u16, any::<bool>(), any::<bool>(), 1..80u8)
+        (
+            prop::option::of(0..2u16),
+            any::<bool>(),
+            any::<bool>(),
+            1..80u8
+        )
             .prop_map(|(cpu, two, reserves, many)| Step::Get(cpu, two, reserves, many)),
-        prop::collection::vec(any::<usize>(), 1..60).prop_map(Step::Put),
+        (prop::collection::vec(any::<usize>(), 1..60), any::<bool>())
+            .prop_map(|(which, own)| Step::Put(which, own)),
+        prop::collection::vec(any::<usize>(), 1..8).prop_map(Step::Replace),
         // All comes back: areas that had been used up are free as a whole.
-        Just(Step::Put(vec![0; PAGEBLOCKS as usize])),
+        any::<bool>().prop_map(|own| Step::Put(vec![0; PAGEBLOCKS as usize], own)),
     ]
 }
 
@@ -117,7 +160,8 @@ proptest! {
         marks in prop_oneof![Just(0u64), Just(40), Just(5 * 512), Just(70 * 512)],
         steps in prop::collection::vec(step(), 1..24),
     ) {
-        let mut machine = Machine::new(marks);
+        let table = table(marks);
+        let mut machine = Machine::new(&table, marks);
         for step in steps {
             match step {
                 Step::Get(cpu, two, reserves, many) => {
@@ -127,15 +171,22 @@ proptest! {
                         machine.get(cpu, order, reserves)?;
                     }
                 }
-                Step::Put(which) => {
+                Step::Put(which, own) => {
                     for nth in which {
-                        machine.put(nth)?;
+                        machine.put(nth, own)?;
+                    }
+                }
+                Step::Replace(which) => {
+                    for nth in which {
+                        let order = machine.put(nth, true)?;
+                        machine.get(None, order, Reserves::Keep)?;
                     }
                 }
             }
+            let held: u64 = machine.held.values().sum();
+            prop_assert_eq!(table.zone_counts(ZONE).allocated.get(), held * 512);
+            prop_assert_eq!(table.zone_counts(ZONE).buddy[10], machine.free_pairs());
         }
-        let held: u64 = machine.held.values().sum();
-        prop_assert_eq!(machine.table.zone_counts(ZONE).allocated.get(), held * 512);
     }
 }
 

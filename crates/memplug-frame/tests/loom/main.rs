@@ -10,6 +10,7 @@
 mod claims;
 mod frees;
 mod isolation;
+mod kept;
 mod pagesets;
 mod plugging;
 mod recent;
