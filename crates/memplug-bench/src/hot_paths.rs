@@ -12,7 +12,8 @@ use memplug_core::{
     Registration, Stays, TargetPolicy,
 };
 use memplug_frame::{
-    Class, FrameTable, MigrateType, ProcessorFence, Request, RequestKey, Reserves, ZoneId,
+    Class, FrameTable, MigrateType, Processor, ProcessorFence, Request, RequestKey, Reserves,
+    ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, Order, OwnerId, PageCount, Pfn, PfnRange};
 use std::hint::black_box;
@@ -22,14 +23,22 @@ use std::sync::Arc;
 /// An operation: its name, and a loop over it.
 type Path = (&'static str, fn(u64) -> Result<()>);
 
-const PATHS: [Path; 16] = [
+const PATHS: [Path; 18] = [
     ("frame: get and put, order 0", |count| pair(count, 0)),
     ("frame: get and put, order 3", |count| pair(count, 3)),
     ("frame: get and put, order 9", |count| pair(count, 9)),
     ("frame: get and put, order 10", |count| pair(count, 10)),
     (
         "frame: get and put, order 0, a processor to oneself",
-        own_pair,
+        |count| own_pair(count, 0),
+    ),
+    (
+        "frame: get and put, order 10, a processor to oneself",
+        |count| own_pair(count, 10),
+    ),
+    (
+        "frame: put and get, order 10, half in use, a processor to oneself",
+        own_replace,
     ),
     ("frame: get 4096 and put them, order 0", bulk),
     (
@@ -126,25 +135,54 @@ fn pair(count: u64, order: u8) -> Result<()> {
     Ok(())
 }
 
-fn own_pair(count: u64) -> Result<()> {
+fn own_table() -> Result<(FrameTable, OwnerId)> {
     let (table, owner) = table()?;
     // There is one thread.
-    let table = table.with_processor_fence(Some(ProcessorFence::new(|| ())));
-    let mut mine = table.processor(CPU)?;
-    let (order, key) = (Order::new(black_box(0))?, RequestKey::new(1));
-    let class = Class::new(owner, MigrateType::Movable, order);
+    let fence = ProcessorFence::new(|| ());
+    Ok((table.with_processor_fence(Some(fence)), owner))
+}
+
+#[inline(always)]
+fn own_get(mine: &mut Processor<'_>, class: Class) -> Result<Pfn> {
+    let key = RequestKey::new(1);
+    if let Some(pfn) = mine.get_cached(black_box(class), key) {
+        return Ok(pfn);
+    }
     let request = Request {
         class,
         key,
         zones: &[NORMAL],
         reserves: Reserves::Keep,
     };
+    Ok(mine.get(&request)?)
+}
+
+fn own_pair(count: u64, order: u8) -> Result<()> {
+    let (table, owner) = own_table()?;
+    let mut mine = table.processor(CPU)?;
+    let order = Order::new(black_box(order))?;
+    let class = Class::new(owner, MigrateType::Movable, order);
     for _ in 0..count {
-        let pfn = match mine.get_cached(black_box(class), key) {
-            Some(pfn) => pfn,
-            None => mine.get(&request)?,
-        };
+        let pfn = own_get(&mut mine, class)?;
         mine.put(black_box(pfn), order, owner)?;
+    }
+    Ok(())
+}
+
+/// With half of the memory in use, puts one after the other and gets another for it.
+fn own_replace(count: u64) -> Result<()> {
+    let (table, owner) = own_table()?;
+    let mut mine = table.processor(CPU)?;
+    let order = Order::MAX;
+    let class = Class::new(owner, MigrateType::Movable, order);
+    let mut held = [Pfn::new(0); 64];
+    for pfn in &mut held {
+        *pfn = own_get(&mut mine, class)?;
+    }
+    for at in 0..count {
+        let pfn = &mut held[at as usize % 64];
+        mine.put(black_box(*pfn), order, owner)?;
+        *pfn = own_get(&mut mine, class)?;
     }
     Ok(())
 }

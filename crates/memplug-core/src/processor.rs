@@ -1,13 +1,13 @@
-//! A processor that a thread has to itself: pages without locked instructions.
+//! A processor that a thread has to itself: pages without locked instructions, and less for large chunks.
 //!
 //! [`Hotplug::alloc`] takes any number for a processor, and several threads may use the same. A
 //! thread that has one to itself says so once, and allocates through what it gets. Everything else
 //! is as with the number: zones, owners, watermarks, isolation, errors. Whoever needs the pages that
 //! a processor keeps (an offline, a request that finds nothing else) takes them away.
 //!
-//! What it saves needs a fence on all processors from the platform
-//! ([`Platform::processor_fence`](crate::Platform::processor_fence)); without one it is the same as the
-//! number.
+//! What it saves for single pages needs a fence on all processors from the platform
+//! ([`Platform::processor_fence`](crate::Platform::processor_fence)); without one they cost the same as
+//! by the number. Chunks of order 10 that are put back and got in turn cost less in any case.
 
 use crate::machine::Hotplug;
 use crate::owner::Owner;

@@ -5,7 +5,8 @@
 //! or a row became empty. Owner and order are checked against the tag before anything changes.
 //!
 //! I-FRAME-4: a pageblock that nobody holds is found by searchers: if it is empty its bit in
-//! the word of whole ones is set, if it has free pages its partial bit is. Kept by `settle`,
+//! the word of whole ones is set, if it has free pages its partial bit is; a pair that a processor
+//! keeps is found otherwise (`kept.rs`). Kept by `settle`,
 //! which runs after every change that could break it and looks again when it lost a race.
 
 use crate::rows::{self, Released};

@@ -36,7 +36,7 @@ use crate::table::{Pageblock, split};
 use crate::tag::{Class, Tag};
 use crate::zone::{CpuLine, ZoneFrames};
 use crate::{FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, OwnerId, Pfn};
+use memplug_units::{CpuId, Order, OwnerId, Pfn};
 
 /// From the bit of the first to those of both.
 const BOTH: u64 = 3;
@@ -143,7 +143,11 @@ impl FrameTable {
     #[inline(never)]
     pub(crate) fn put_two_kept(&self, seat: &Seat, pfn: Pfn, owner: OwnerId) -> bool {
         let (first, _) = split(pfn);
-        let Some(head) = self.directory.tag(first) else {
+        let Some(head) = self
+            .directory
+            .tag(first)
+            .filter(|_| pfn.is_aligned(Order::MAX))
+        else {
             return false;
         };
         let Some((area, bit)) = self.directory.area_of(first) else {
@@ -152,7 +156,7 @@ impl FrameTable {
         let (before, bits) = (seat.turn(), bit * BOTH);
         let is_shown = || area.whole().load(Ordering::SeqCst) & bits == bits;
         let after = before.after(Event::Put(first), is_shown);
-        if !empty_two(head, pfn, owner) {
+        if !empty_two(head, owner) {
             return false;
         }
         if after.kept().is_some() {

@@ -13,10 +13,11 @@
 //! - `zone`: the areas of a zone and where to look for free ones, as `area_set`s.
 //!   `home`: a processor's own part of a zone. `watermark`: min, low, high. `near`: how much is to
 //!   spare, seen without a look at what others write.
-//! - `seat`, `pageset`, `processor`: single pages for a thread that has a processor to itself.
+//! - `seat`, `processor`: what a thread has that has a processor to itself. `pageset`: single pages,
+//!   `kept`: the pair that it put back last.
 //! - `slot`: reservations of processors. `partial`, `whole`, `pair`, `recent`: where chunks come
 //!   from.
-//!   `get`, `free`, `mixed`: get and put.
+//!   `get`, `free`, `mixed`: get and put. `listing`: what is wholly free is shown.
 //! - `isolate`: take pageblocks out of service, put them back, bring them on and off line.
 //! - `count`: statistics, computed from the bits. `walk`: who holds what.
 //!
@@ -40,6 +41,7 @@ mod get;
 mod home;
 mod isolate;
 mod kept;
+mod listing;
 mod mixed;
 mod near;
 mod own_map;

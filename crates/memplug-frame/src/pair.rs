@@ -105,7 +105,7 @@ impl FrameTable {
         let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        let put = empty_two(head, pfn, owner);
+        let put = pfn.is_aligned(Order::MAX) && empty_two(head, owner);
         if put {
             self.list_with::<2>(first, head);
         }
@@ -178,11 +178,10 @@ impl FrameTable {
 
 /// Makes a pair empty that `owner` got; it is to be listed then. False if it is none, or no pair.
 #[inline(always)]
-pub(crate) fn empty_two(head: &AtomicU64, pfn: Pfn, owner: OwnerId) -> bool {
+pub(crate) fn empty_two(head: &AtomicU64, owner: OwnerId) -> bool {
     let now = Tag(head.load(Ordering::SeqCst));
     let free = Tag::free_pair(now.generation());
-    pfn.is_aligned(Order::MAX)
-        && now.is_freed_by(owner, Order::MAX)
+    now.is_freed_by(owner, Order::MAX)
         && head
             .compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed)
             .is_ok()

@@ -1,8 +1,9 @@
-//! A processor that a thread has to itself: get and put by its pagesets first.
+//! A processor that a thread has to itself: get and put by its pagesets first, and by what it keeps.
 //!
 //! Everything that [`FrameTable::get`] and [`FrameTable::put`] do with a processor's number works as
 //! well, beside it and for the same number. What is added is the right to pagesets (`pageset.rs`):
-//! single pages for which neither get nor put takes a locked instruction.
+//! single pages for which neither get nor put takes a locked instruction; and to keep a pair that it put
+//! back for its next get of order 10 (`kept.rs`).
 //!
 //! A thread whose pagesets are taken away again and again does without for a while, since it pays for
 //! each with an interruption: for twice as many gets each time, and half as many after each pageset
@@ -27,7 +28,7 @@ const WITHOUT: core::ops::RangeInclusive<u32> = 256..=1 << 16;
 const DISPUTED: u32 = 64;
 const DISPUTES: u32 = 16;
 
-/// A processor of a table, as long as a thread has it to itself. Dropping it empties its pagesets; one
+/// A processor of a table, as long as a thread has it to itself. Dropping it gives up what it keeps; one
 /// that is forgotten stays taken, and what it keeps can be taken away as before. Not to be used from a
 /// handler that can interrupt the thread: see [`ProcessorFence`](crate::ProcessorFence).
 ///
@@ -78,7 +79,7 @@ pub struct Processor<'t> {
 
 impl FrameTable {
     /// A processor for a thread that has it to itself. Without a
-    /// [`ProcessorFence`](FrameTable::with_processor_fence) it does what its number does.
+    /// [`ProcessorFence`](FrameTable::with_processor_fence) it has no pagesets.
     ///
     /// # Errors
     /// [`ProcessorError`]: another has it, there is none with this number, or memory is short.
@@ -114,11 +115,11 @@ impl<'t> Processor<'t> {
     /// The fast path: a chunk from a pageset or a reservation, if it has one that fits.
     #[inline(always)] // small: what is not order 0 is called
     pub fn get_cached(&mut self, class: Class, key: RequestKey) -> Option<Pfn> {
-        if class.order() == Order::MAX {
-            return self.table.get_two_kept(self.seat, self.cpu, class, key);
-        }
         if !class.is_single() {
-            return self.table.get_cached(self.cpu, class, key);
+            return match class.order() {
+                Order::MAX => self.table.get_two_kept(self.seat, self.cpu, class, key),
+                _ => self.table.get_cached(self.cpu, class, key),
+            };
         }
         {
             let at = Seat::at(class);
@@ -208,11 +209,11 @@ impl<'t> Processor<'t> {
     /// page back at the same moment both may be told that they did.
     #[inline(always)] // small: what is not order 0 is called
     pub fn put(&mut self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
-        if order == Order::MAX && self.table.put_two_kept(self.seat, pfn, owner) {
-            return Ok(());
-        }
         if order != Order::ZERO {
-            return self.table.put(pfn, order, owner);
+            return match order == Order::MAX && self.table.put_two_kept(self.seat, pfn, owner) {
+                true => Ok(()),
+                false => self.table.put(pfn, order, owner),
+            };
         }
         let number = pfn.get() >> 6;
         let Some((row, word)) = self.table.directory.row(number) else {

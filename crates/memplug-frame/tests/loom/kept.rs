@@ -1,4 +1,5 @@
 //! What a processor keeps beside whoever wants it: it is in no word, and only its thread has a note.
+//! What it must not be taken for stands in `tests/kept.rs`: machines here are too small for watermarks.
 
 use super::*;
 use memplug_frame::{FreeError, Processor};
