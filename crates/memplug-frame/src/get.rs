@@ -11,7 +11,6 @@
 //!
 //! I-FRAME-1 is kept here by [`FrameTable::confirm`]: claim first, then look at the tag.
 
-use crate::kept::Turn;
 use crate::rows::{self, ROW_ORDER};
 use crate::seat::Seat;
 use crate::slot::{Slot, place_of};
@@ -93,25 +92,22 @@ impl FrameTable {
     /// from there unasked.
     #[inline(never)]
     fn get_cached_huge(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        self.get_hinted(cpu, class, key, 1, None)
+        self.get_hinted(cpu, class, key, 1)
     }
 
     /// The same for two pageblocks.
     #[inline(never)]
     fn get_cached_two(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
-        self.get_hinted(cpu, class, key, 2, None)
+        self.get_hinted(cpu, class, key, 2)
     }
 
-    /// A chunk of so many pageblocks: what a seat keeps, or else one from the area that the
-    /// processor may use up unasked.
     #[inline(always)]
-    pub(crate) fn get_hinted(
+    fn get_hinted(
         &self,
         cpu: CpuId,
         class: Class,
         key: RequestKey,
         pageblocks: u64,
-        seat: Option<&Seat>,
     ) -> Option<Pfn> {
         let cpu = self.cpu(cpu);
         let (slot, candidates) = self.huge_slot(cpu, class)?;
@@ -122,12 +118,6 @@ impl FrameTable {
         }
         let frames = self.zone(slot.zone())?;
         let line = frames.map()?.line(cpu);
-        if let Some(seat) = seat
-            && seat.turn() != Turn::NONE
-            && let Some(first) = self.take_kept(seat, slot.zone(), frames, line, class)
-        {
-            return Some(join(first, 0));
-        }
         // The next candidate leads to its tag as directly as the slot does to the grant: neither way
         // waits for the other.
         let first = candidates.next();

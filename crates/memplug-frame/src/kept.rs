@@ -31,10 +31,11 @@
 
 use crate::pair::empty_two;
 use crate::seat::Seat;
+use crate::slot::Slot;
 use crate::sync::{Ordering, handshake};
-use crate::table::{Pageblock, split};
+use crate::table::{Area, Pageblock, join, split};
 use crate::tag::{Class, Tag};
-use crate::zone::{CpuLine, ZoneFrames};
+use crate::zone::ZoneFrames;
 use crate::{FrameTable, RequestKey, ZoneId};
 use memplug_units::{CpuId, Order, OwnerId, Pfn};
 
@@ -59,10 +60,10 @@ enum Event {
 impl Turn {
     /// It keeps none.
     pub(crate) const NONE: Self = Self(0);
-    /// It has taken again what it kept.
-    const TAKEN: Self = Self(1);
     /// More than one were put back since the last get.
-    const SEVERAL: Self = Self(2);
+    const SEVERAL: Self = Self(1);
+    /// It has taken again what it kept.
+    const TAKEN: Self = Self(2);
     const KEPT: u64 = 1 << 63;
 
     /// It keeps the pair that begins with this pageblock.
@@ -78,13 +79,18 @@ impl Turn {
         }
     }
 
-    /// The one transition function. Whether a pair that is put back is shown already is asked only where
-    /// it matters.
+    /// Whether it is none or several, which a put of what is shown leaves as it is.
     #[inline(always)]
-    fn after(self, event: Event, is_shown: impl FnOnce() -> bool) -> Self {
+    const fn is_idle(self) -> bool {
+        self.0 <= Self::SEVERAL.0
+    }
+
+    /// The one transition function. `is_shown`: the pair that is put back.
+    #[inline(always)]
+    const fn after(self, event: Event, is_shown: bool) -> Self {
         match (self, event) {
             (Self::TAKEN, Event::Put(first)) => Self::of(first),
-            (Self::NONE, Event::Put(first)) if !is_shown() => Self::of(first),
+            (Self::NONE, Event::Put(first)) if !is_shown => Self::of(first),
             (Self::NONE, _) | (_, Event::Look) => Self::NONE,
             (_, Event::Put(_)) => Self::SEVERAL,
             (Self(bits), Event::Take) if bits & Self::KEPT != 0 => Self::TAKEN,
@@ -94,8 +100,8 @@ impl Turn {
 }
 
 impl FrameTable {
-    /// As [`FrameTable::get_cached`] for order 10, with a seat.
-    #[inline(never)]
+    /// As [`FrameTable::get_cached`] for order 10, with a seat whose turn is not none.
+    #[inline(never)] // leaves those that keep nothing few registers to save
     pub(crate) fn get_two_kept(
         &self,
         seat: &Seat,
@@ -103,101 +109,113 @@ impl FrameTable {
         class: Class,
         key: RequestKey,
     ) -> Option<Pfn> {
-        self.get_hinted(cpu, class, key, 2, Some(seat))
+        let kept = seat.turn().kept();
+        if let Some(taken) = kept.filter(|&first| self.take_kept(cpu, class, key, first)) {
+            seat.set_turn(seat.turn().after(Event::Take, false));
+            return Some(join(taken, 0));
+        }
+        self.let_go(seat);
+        self.get_cached(cpu, class, key)
     }
 
-    /// The pair that the seat's thread keeps, if it keeps one and it is to be had for this zone.
+    /// Takes the pair that begins with `first`, if requests with this key want its zone most.
     #[inline(always)]
-    pub(crate) fn take_kept(
-        &self,
-        seat: &Seat,
-        zone: ZoneId,
-        frames: &ZoneFrames,
-        line: &CpuLine,
-        class: Class,
-    ) -> Option<Pageblock> {
-        let take = |first| {
-            let (area, bit) = self.directory.area_of(first)?;
-            if frames.careful.load(Ordering::SeqCst) != 0
-                || !self.take_hinted(zone, &area, first, class, 2)
-            {
-                return None;
-            }
-            handshake();
-            let bits = bit * BOTH;
-            // In its own area bits may stay, as everywhere where processors take from.
-            if area.whole().load(Ordering::SeqCst) & bits != 0 && line.area() != Some(area.number) {
-                self.clear_if_left(area, bits);
-            }
-            Some(first)
+    fn take_kept(&self, cpu: CpuId, class: Class, key: RequestKey, first: Pageblock) -> bool {
+        let slot = self.slot(cpu, class);
+        // Relaxed: which zone is wanted most is a wish.
+        let slot = slot.map(|slot| Slot(slot.load(Ordering::Relaxed)));
+        let Some(zone) = slot.filter(|slot| slot.serves(key)).map(Slot::zone) else {
+            return false;
         };
-        let taken = seat.turn().kept().and_then(take);
-        match taken {
-            Some(_) => seat.set_turn(seat.turn().after(Event::Take, || false)),
-            None => self.let_go(seat),
+        let (Some(frames), Some((area, bit))) = (self.zone(zone), self.directory.area_of(first))
+        else {
+            return false;
+        };
+        if frames.careful.load(Ordering::SeqCst) != 0
+            || !self.take_hinted(zone, &area, first, class, 2)
+        {
+            return false;
         }
-        taken
+        handshake();
+        if area.whole().load(Ordering::SeqCst) & (bit * BOTH) != 0 {
+            self.clear_kept(cpu, frames, area, bit * BOTH);
+        }
+        true
+    }
+
+    /// Clears the bits of a pair that was shown meanwhile, unless the processor takes from its area:
+    /// there bits may stay.
+    #[inline(never)]
+    fn clear_kept(&self, cpu: CpuId, frames: &ZoneFrames, area: Area<'_>, bits: u64) {
+        let own = frames.map().and_then(|map| map.line(cpu).area());
+        if own != Some(area.number) {
+            self.clear_if_left(area, bits);
+        }
     }
 
     /// As [`FrameTable::put_two`], with a seat, which may keep it.
     #[inline(never)]
     pub(crate) fn put_two_kept(&self, seat: &Seat, pfn: Pfn, owner: OwnerId) -> bool {
         let (first, _) = split(pfn);
-        let Some(head) = self
-            .directory
-            .tag(first)
-            .filter(|_| pfn.is_aligned(Order::MAX))
-        else {
+        let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        let Some((area, bit)) = self.directory.area_of(first) else {
-            return false;
-        };
-        let (before, bits) = (seat.turn(), bit * BOTH);
-        let is_shown = || area.whole().load(Ordering::SeqCst) & bits == bits;
-        let after = before.after(Event::Put(first), is_shown);
-        if !empty_two(head, owner) {
+        if !pfn.is_aligned(Order::MAX) || !empty_two(head, owner) {
             return false;
         }
-        if after.kept().is_some() {
-            // Release: who knows of the put finds it here.
-            seat.set_turn(after);
-        } else {
-            self.list_in::<2>(area, bits, head);
-            if after != before {
-                self.show_kept_by(seat);
-                seat.set_turn(after);
-            }
+        let Some((area, bit)) = self.directory.area_of(first) else {
+            return true;
+        };
+        let is_shown = area.whole().load(Ordering::SeqCst) & (bit * BOTH) == bit * BOTH;
+        if !(is_shown && seat.turn().is_idle()) {
+            self.keep_or_list(seat, first, is_shown);
         }
         true
+    }
+
+    /// What the seat's thread does with a pair that it has just put back.
+    #[inline(never)] // leaves those that are shown few registers to save
+    fn keep_or_list(&self, seat: &Seat, first: Pageblock, is_shown: bool) {
+        let before = seat.turn();
+        let after = before.after(Event::Put(first), is_shown);
+        if after.kept().is_none() {
+            self.show_pair(first);
+            if let Some(kept) = before.kept() {
+                self.show_pair(kept);
+            }
+        }
+        // Release: who knows of the put finds it here, or shown.
+        seat.set_turn(after);
     }
 
     /// For the seat's thread: it keeps nothing any more, and looks elsewhere.
     #[cold]
     pub(crate) fn let_go(&self, seat: &Seat) {
-        self.show_kept_by(seat);
+        let before = seat.turn();
+        if let Some(kept) = before.kept() {
+            self.show_pair(kept);
+        }
         // After it is shown: it is found in one place or the other.
-        seat.set_turn(seat.turn().after(Event::Look, || false));
+        seat.set_turn(before.after(Event::Look, false));
     }
 
     /// Shows what processors keep for whom `by` says so, in zones for which `of` does. Anyone may.
     pub(crate) fn show_kept(&self, by: impl Fn(CpuId) -> bool, of: impl Fn(ZoneId) -> bool) {
         let cpus = (0..self.cpus).map(CpuId::new).filter(|&cpu| by(cpu));
         for seat in cpus.filter_map(|cpu| self.seat(cpu)) {
-            let kept = seat.turn().kept().and_then(|first| self.zone_of(first));
-            if kept.is_some_and(&of) {
-                self.show_kept_by(seat);
+            if let Some(kept) = seat.turn().kept()
+                && self.zone_of(kept).is_some_and(&of)
+            {
+                self.show_pair(kept);
             }
         }
     }
 
-    /// Shows the pair that is kept, if it is free; or the pageblock it began with, if it has been
-    /// parted: the other half was shown then.
+    /// Shows a pair, if it is free; or the pageblock it began with, if it has been parted: the other
+    /// half was shown then.
     #[cold]
-    fn show_kept_by(&self, seat: &Seat) {
-        if let Some(first) = seat.turn().kept()
-            && let Some(head) = self.directory.tag(first)
-        {
+    fn show_pair(&self, first: Pageblock) {
+        if let Some(head) = self.directory.tag(first) {
             match Tag(head.load(Ordering::SeqCst)) {
                 tag if tag.is_free_pair() => self.list_with::<2>(first, head),
                 tag if tag.is_none_and_free() => self.list_with::<1>(first, head),
@@ -234,8 +252,11 @@ mod tests {
                 (several, Look, [none; 2]),
                 (several, put, [several; 2]),
             ] {
-                assert_eq!(before.after(event, || false), hidden);
-                assert_eq!(before.after(event, || true), shown);
+                assert_eq!(before.after(event, false), hidden);
+                assert_eq!(before.after(event, true), shown);
+                if event == put {
+                    assert_eq!(before.is_idle(), before == shown);
+                }
             }
         }
         assert_eq!([none, taken, several].map(Turn::kept), [None; 3]);

@@ -10,6 +10,7 @@
 //! that it has used up.
 
 use crate::free::check_class;
+use crate::kept::Turn;
 use crate::seat::{Pageset, SETS, Seat};
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::split;
@@ -117,7 +118,10 @@ impl<'t> Processor<'t> {
     pub fn get_cached(&mut self, class: Class, key: RequestKey) -> Option<Pfn> {
         if !class.is_single() {
             return match class.order() {
-                Order::MAX => self.table.get_two_kept(self.seat, self.cpu, class, key),
+                Order::MAX if self.seat.turn() != Turn::NONE => {
+                    let (seat, cpu) = (self.seat, self.cpu);
+                    self.table.get_two_kept(seat, cpu, class, key)
+                }
                 _ => self.table.get_cached(self.cpu, class, key),
             };
         }

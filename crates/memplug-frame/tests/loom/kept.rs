@@ -38,6 +38,28 @@ fn get_two(mine: &mut Processor<'_>) -> Option<Pfn> {
 }
 
 #[test]
+fn every_drain_shows_what_is_kept() {
+    let drains: [fn(&FrameTable); 3] = [
+        FrameTable::drain,
+        |table| table.drain_cpu(CpuId::new(0)),
+        |table| table.drain_zone(FIRST),
+    ];
+    for drain in drains {
+        explore("put, drain", 1, move || {
+            let table = machine(2, 2, 2);
+            let (mut mine, [got, held]) = used_up(&table);
+            assert_eq!(mine.put(got, TWO, ANN), Ok(()));
+            table.drain_zone(SECOND);
+            table.drain_cpu(CpuId::new(1));
+            assert_eq!(table.counted_whole(FIRST), 0, "not kept");
+            drain(&table);
+            assert_eq!(table.counted_whole(FIRST), 2);
+            check_all_whole(&table, mine, [None, Some(held)]);
+        });
+    }
+}
+
+#[test]
 fn what_is_kept_is_taken_again_or_shown() {
     explore("get what is kept | drain", 4, || {
         let table = machine(2, 2, 1);
