@@ -357,12 +357,18 @@ impl FrameTable {
             }
             return Some(join(taken, 0));
         }
+        // What a processor keeps is shown before a pageblock is shared.
+        let show_kept = || self.show_kept(|_| true, |of| of == zone);
         if gate == Gate::Careful {
-            return self
-                .get_single(zone, map, cpu, class)
+            let single = || self.get_single(zone, map, cpu, class);
+            return single()
+                .or_else(|| show_kept().then(single)?)
                 .or_else(|| self.get_mixed(zone, map, class));
         }
-        while let Some(slot) = self.reserve(zone, map, cpu, seat, request, gate) {
+        while let Some(slot) = self
+            .reserve(zone, map, cpu, seat, request, gate)
+            .or_else(|| show_kept().then(|| self.reserve(zone, map, cpu, seat, request, gate))?)
+        {
             if let Some(seat) = seat.take() {
                 let got = self.fill(seat, map, cpu, class, slot);
                 if got.is_some() {

@@ -5,25 +5,27 @@
 //! exchange of its tag, and the processor's own area is soon used up too; beginning another costs
 //! more than all that. But the chunk that was put back a moment ago is as good as any. So a processor
 //! that a thread has to itself ([`Processor`](crate::Processor)) may *keep* one pair: its tag says that
-//! it is free, but no word shows it. The next get of order 10 takes it again, or shows it.
+//! it is free, and mostly no word shows it. The next get of order 10 takes it again, or shows it.
 //!
 //! - Whoever puts or gets it exchanges the tag, as always: that it is kept is a hint. Isolating,
-//!   counting and putting back a second time look at the tag, and find what they find elsewhere.
-//! - To take it again needs no allowance: for the watermarks it is as if it had been in use all the time.
-//!   Looks at what is to spare look at words, and mostly do not see it. Who saw it, and was allowed
-//!   something for it, undershoots `min` by this chunk at the most, as by one of a request in flight. In a
-//!   zone that is careful it is not taken again: there a count rules.
-//! - A drain shows what is kept ([`FrameTable::show_kept`]), so no request fails for want of it. Only
-//!   its thread changes the note of it. Who shows a chunk looks at the tag afterwards, and who takes it
-//!   again looks at the word: one of the two clears the bits (I-FRAME-7).
+//!   counting and putting back a second time look at the tag, and find what they find elsewhere. Its
+//!   thread takes it only in the generation that it put back.
+//! - To take it again costs no allowance: for the watermarks it is as if it had been in use all the
+//!   time. But the processor must have been allowed something in this epoch, as everywhere where no
+//!   look is made. Looks at what is to spare look at words, and mostly do not see it. Who saw it, and was
+//!   allowed something for it, undershoots `min` by this chunk at the most, as by one of a request in flight.
+//! - A drain shows what is kept ([`FrameTable::show_kept`]), so no request fails for want of it, and no
+//!   pageblock is shared before. Only its thread changes the note of it. Who shows a chunk looks at the
+//!   tag afterwards, and who takes it again looks at the word: one of the two clears the bits (I-FRAME-7).
 //!
-//! Kept is what comes back while gets and puts take turns, and nothing of what comes back together:
+//! Kept is what comes back while gets and puts of pairs by this processor take turns, and nothing of
+//! what comes back together:
 //!
 //! | turn | meaning | after a get | after a put |
 //! |---|---|---|---|
 //! | none | nothing is kept | none | kept, unless it is shown |
-//! | kept | the pair that was put back | taken | several: it is shown now |
-//! | taken | the pair was taken again | none, if two follow each other | kept |
+//! | kept | the pair that was put back | taken, or none: shown | several: both are shown |
+//! | taken | the pair was taken again | none | kept |
 //! | several | more than one were put back | none | several |
 //!
 //! Left out: order 9. The word of its area is written for 64 chunks at once (`shown.rs`), and to
@@ -34,15 +36,29 @@ use crate::seat::Seat;
 use crate::slot::Slot;
 use crate::sync::{Ordering, handshake};
 use crate::table::{Area, Pageblock, join, split};
-use crate::tag::{Class, Tag};
-use crate::zone::ZoneFrames;
+use crate::tag::{Class, Kind, Tag};
+use crate::whole::{exchange, huge_tag};
+use crate::zone::{CpuLine, ZoneFrames};
 use crate::{FrameTable, RequestKey, ZoneId};
 use memplug_units::{CpuId, Order, OwnerId, Pfn};
 
 /// From the bit of the first to those of both.
 const BOTH: u64 = 3;
 
+/// A pair that was put back: its first pageblock, and the generation of its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pair {
+    first: Pageblock,
+    generation: u16,
+}
+
 /// Whether a processor keeps a pair, and whether it may: one of four, as it stands in a seat.
+///
+/// | bits of what keeps one | field |
+/// |---|---|
+/// | 0-27 | first pageblock |
+/// | 40-55 | generation |
+/// | 63 | set |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn(pub(crate) u64);
 
@@ -53,8 +69,8 @@ enum Event {
     Take,
     /// It looks elsewhere.
     Look,
-    /// It puts back the pair that begins with this pageblock.
-    Put(Pageblock),
+    /// It puts a pair back.
+    Put(Pair),
 }
 
 impl Turn {
@@ -65,18 +81,23 @@ impl Turn {
     /// It has taken again what it kept.
     const TAKEN: Self = Self(2);
     const KEPT: u64 = 1 << 63;
+    const GENERATION: u32 = 40;
+    const PAGEBLOCK: u64 = (1 << 28) - 1;
 
-    /// It keeps the pair that begins with this pageblock.
-    const fn of(first: Pageblock) -> Self {
-        Self(first | Self::KEPT)
+    /// It keeps this pair.
+    const fn of(pair: Pair) -> Self {
+        Self(Self::KEPT | (pair.generation as u64) << Self::GENERATION | pair.first)
     }
-    /// The first pageblock of the pair that it keeps.
+    /// The pair that it keeps.
     #[inline(always)]
-    const fn kept(self) -> Option<Pageblock> {
-        match self.0 & Self::KEPT {
-            0 => None,
-            _ => Some(self.0 & !Self::KEPT),
+    const fn kept(self) -> Option<Pair> {
+        if self.0 & Self::KEPT == 0 {
+            return None;
         }
+        Some(Pair {
+            first: self.0 & Self::PAGEBLOCK,
+            generation: (self.0 >> Self::GENERATION) as u16,
+        })
     }
 
     /// Whether it is none or several, which a put of what is shown leaves as it is.
@@ -89,8 +110,8 @@ impl Turn {
     #[inline(always)]
     const fn after(self, event: Event, is_shown: bool) -> Self {
         match (self, event) {
-            (Self::TAKEN, Event::Put(first)) => Self::of(first),
-            (Self::NONE, Event::Put(first)) if !is_shown => Self::of(first),
+            (Self::TAKEN, Event::Put(pair)) => Self::of(pair),
+            (Self::NONE, Event::Put(pair)) if !is_shown => Self::of(pair),
             (Self::NONE, _) | (_, Event::Look) => Self::NONE,
             (_, Event::Put(_)) => Self::SEVERAL,
             (Self(bits), Event::Take) if bits & Self::KEPT != 0 => Self::TAKEN,
@@ -110,45 +131,54 @@ impl FrameTable {
         key: RequestKey,
     ) -> Option<Pfn> {
         let kept = seat.turn().kept();
-        if let Some(taken) = kept.filter(|&first| self.take_kept(cpu, class, key, first)) {
+        if let Some(taken) = kept.filter(|&pair| self.take_kept(cpu, class, key, pair)) {
             seat.set_turn(seat.turn().after(Event::Take, false));
-            return Some(join(taken, 0));
+            return Some(join(taken.first, 0));
         }
         self.let_go(seat);
         self.get_cached(cpu, class, key)
     }
 
-    /// Takes the pair that begins with `first`, if requests with this key want its zone most.
+    /// Takes the pair again, if requests with this key want its zone most and the processor was allowed
+    /// to take from there in this epoch.
     #[inline(always)]
-    fn take_kept(&self, cpu: CpuId, class: Class, key: RequestKey, first: Pageblock) -> bool {
+    fn take_kept(&self, cpu: CpuId, class: Class, key: RequestKey, pair: Pair) -> bool {
         let slot = self.slot(cpu, class);
         // Relaxed: which zone is wanted most is a wish.
         let slot = slot.map(|slot| Slot(slot.load(Ordering::Relaxed)));
         let Some(zone) = slot.filter(|slot| slot.serves(key)).map(Slot::zone) else {
             return false;
         };
-        let (Some(frames), Some((area, bit))) = (self.zone(zone), self.directory.area_of(first))
-        else {
+        let frames = self.zone(zone);
+        let (Some(frames), Some(map), Some(head), Some((area, bit))) = (
+            frames,
+            frames.and_then(ZoneFrames::map),
+            self.directory.tag(pair.first),
+            self.directory.area_of(pair.first),
+        ) else {
             return false;
         };
-        if frames.careful.load(Ordering::SeqCst) != 0
-            || !self.take_hinted(zone, &area, first, class, 2)
+        let line = map.line(cpu);
+        let kept = Tag::free_pair(pair.generation);
+        // The zone as it is: as long as the tag is of this generation the area stays in it.
+        if !line.is_allowed(frames.epoch.load(Ordering::SeqCst))
+            || !area.is_in(zone)
+            || exchange(head, kept, huge_tag(class, Kind::Pair)).is_err()
         {
             return false;
         }
         handshake();
         if area.whole().load(Ordering::SeqCst) & (bit * BOTH) != 0 {
-            self.clear_kept(cpu, frames, area, bit * BOTH);
+            self.clear_taken_again(line, area, bit * BOTH);
         }
         true
     }
 
-    /// Clears the bits of a pair that was shown meanwhile, unless the processor takes from its area:
-    /// there bits may stay.
+    /// Clears the bits of a pair that is shown, unless the processor takes from its area: there they
+    /// may stay.
     #[inline(never)]
-    fn clear_kept(&self, cpu: CpuId, frames: &ZoneFrames, area: Area<'_>, bits: u64) {
-        let own = frames.map().and_then(|map| map.line(cpu).area());
-        if own != Some(area.number) {
+    fn clear_taken_again(&self, line: &CpuLine, area: Area<'_>, bits: u64) {
+        if line.area() != Some(area.number) {
             self.clear_if_left(area, bits);
         }
     }
@@ -160,62 +190,74 @@ impl FrameTable {
         let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        if !pfn.is_aligned(Order::MAX) || !empty_two(head, owner) {
+        let free = pfn.is_aligned(Order::MAX).then(|| empty_two(head, owner));
+        let Some(free) = free.flatten() else {
             return false;
-        }
+        };
         let Some((area, bit)) = self.directory.area_of(first) else {
             return true;
         };
+        handshake();
         let is_shown = area.whole().load(Ordering::SeqCst) & (bit * BOTH) == bit * BOTH;
         if !(is_shown && seat.turn().is_idle()) {
-            self.keep_or_list(seat, first, is_shown);
+            let generation = free.generation();
+            self.keep_or_show(seat, Event::Put(Pair { first, generation }), is_shown);
         }
         true
     }
 
-    /// What the seat's thread does with a pair that it has just put back.
+    /// For the seat's thread: it keeps nothing any more, and looks elsewhere.
+    pub(crate) fn let_go(&self, seat: &Seat) {
+        self.keep_or_show(seat, Event::Look, false);
+    }
+
+    /// What the seat's thread puts back or keeps, and keeps no longer then, is shown.
     #[inline(never)] // leaves those that are shown few registers to save
-    fn keep_or_list(&self, seat: &Seat, first: Pageblock, is_shown: bool) {
+    fn keep_or_show(&self, seat: &Seat, event: Event, is_shown: bool) {
         let before = seat.turn();
-        let after = before.after(Event::Put(first), is_shown);
-        if after.kept().is_none() {
-            self.show_pair(first);
-            if let Some(kept) = before.kept() {
-                self.show_pair(kept);
+        let after = before.after(event, is_shown);
+        if after.kept().is_some() {
+            seat.note_keeping();
+        } else {
+            if let Event::Put(pair) = event {
+                self.show_pair(pair.first);
+            }
+            if let Some(pair) = before.kept() {
+                self.show_pair(pair.first);
             }
         }
         // Release: who knows of the put finds it here, or shown.
         seat.set_turn(after);
     }
 
-    /// For the seat's thread: it keeps nothing any more, and looks elsewhere.
-    #[cold]
-    pub(crate) fn let_go(&self, seat: &Seat) {
-        let before = seat.turn();
-        if let Some(kept) = before.kept() {
-            self.show_pair(kept);
-        }
-        // After it is shown: it is found in one place or the other.
-        seat.set_turn(before.after(Event::Look, false));
-    }
-
-    /// Shows what processors keep for whom `by` says so, in zones for which `of` does. Anyone may.
-    pub(crate) fn show_kept(&self, by: impl Fn(CpuId) -> bool, of: impl Fn(ZoneId) -> bool) {
+    /// Shows what processors keep for whom `by` says so, in zones for which `of` does; whether there
+    /// was any. Anyone may.
+    pub(crate) fn show_kept(
+        &self,
+        by: impl Fn(CpuId) -> bool,
+        of: impl Fn(ZoneId) -> bool,
+    ) -> bool {
         let cpus = (0..self.cpus).map(CpuId::new).filter(|&cpu| by(cpu));
-        for seat in cpus.filter_map(|cpu| self.seat(cpu)) {
-            if let Some(kept) = seat.turn().kept()
-                && self.zone_of(kept).is_some_and(&of)
-            {
-                self.show_pair(kept);
+        let seats = cpus
+            .filter_map(|cpu| self.seat(cpu))
+            .filter(|seat| seat.keeps());
+        let mut any = false;
+        for pair in seats.filter_map(|seat| seat.turn().kept()) {
+            if self.zone_of(pair.first).is_some_and(&of) {
+                self.show_pair(pair.first);
+                any = true;
             }
         }
+        any
     }
 
     /// Shows a pair, if it is free; or the pageblock it began with, if it has been parted: the other
-    /// half was shown then.
+    /// half is shown by whoever did that. Nothing, if it has gone.
     #[cold]
     fn show_pair(&self, first: Pageblock) {
-        if let Some(head) = self.directory.tag(first) {
+        if let Some(head) = self.directory.tag(first)
+            && self.zone_of(first).is_some()
+        {
             match Tag(head.load(Ordering::SeqCst)) {
                 tag if tag.is_free_pair() => self.list_with::<2>(first, head),
                 tag if tag.is_none_and_free() => self.list_with::<1>(first, head),
@@ -228,16 +270,20 @@ impl FrameTable {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::{MigrateType, Request, Reserves};
+    use alloc::vec::Vec;
+    use memplug_units::{Geometry, PageCount, PfnRange};
 
     #[test]
     fn every_turn_with_every_event() {
         use Event::{Look, Put, Take};
         let (none, taken, several) = (Turn::NONE, Turn::TAKEN, Turn::SEVERAL);
-        for first in [0, 2, (1 << 28) - 2] {
-            let kept = Turn::of(first);
-            assert_eq!(kept.kept(), Some(first));
-            let next = Turn::of(first ^ 8);
-            let put = Put(first ^ 8);
+        for (first, generation) in [(0, 0), (2, 7), (Turn::PAGEBLOCK - 1, u16::MAX)] {
+            let pair = |first| Pair { first, generation };
+            let kept = Turn::of(pair(first));
+            assert_eq!(kept.kept(), Some(pair(first)));
+            let next = Turn::of(pair(first ^ 8));
+            let put = Put(pair(first ^ 8));
             for (before, event, [hidden, shown]) in [
                 (none, Take, [none; 2]),
                 (none, Look, [none; 2]),
@@ -260,5 +306,37 @@ mod tests {
             }
         }
         assert_eq!([none, taken, several].map(Turn::kept), [None; 3]);
+    }
+    #[test]
+    fn what_has_gone_with_its_block_is_not_shown() {
+        let (zone, pages) = (ZoneId::new(0), PageCount::new(1 << 16));
+        let table = FrameTable::new(&Geometry::default(), pages, 1, 1).expect("small");
+        let all = PfnRange::between(Pfn::new(0), Pfn::new(pages.get()));
+        assert_eq!(table.online(all, zone), Ok(()));
+        let owner = table.add_owner().expect("the first");
+        let class = Class::new(owner, MigrateType::Movable, Order::MAX);
+        let request = Request {
+            class,
+            key: RequestKey::new(0),
+            zones: &[zone],
+            reserves: Reserves::Keep,
+        };
+        let mut mine = table.processor(CpuId::new(0)).expect("nobody has it");
+        let held: Vec<_> = (0..33).map(|_| mine.get(&request).expect("free")).collect();
+        let isolate = |pfn: Pfn| {
+            assert_eq!(table.isolate(pfn), Ok(()));
+            assert_eq!(table.isolate(Pfn::new(pfn.get() + 512)), Ok(()));
+        };
+        for &pfn in &held[1..32] {
+            isolate(pfn);
+            assert_eq!(mine.put(pfn, Order::MAX, owner), Ok(()));
+        }
+        assert_eq!(mine.put(held[0], Order::MAX, owner), Ok(()));
+        isolate(held[0]);
+        let block = PfnRange::between(Pfn::new(0), Pfn::new(1 << 15));
+        assert_eq!(table.offline(block), Ok(()));
+        drop(mine);
+        let area = table.directory.area(0).expect("described");
+        assert_eq!(area.whole().load(Ordering::SeqCst), 0);
     }
 }

@@ -28,12 +28,7 @@ impl FrameTable {
         let Some((area, bit)) = self.directory.area_of(first) else {
             return;
         };
-        self.list_in::<N>(area, bit * ((1 << N) - 1), word);
-    }
-
-    /// The same, with these bits in this area.
-    #[inline(always)]
-    pub(crate) fn list_in<const N: usize>(&self, area: Area<'_>, bits: u64, word: &AtomicU64) {
+        let bits = bit * ((1 << N) - 1);
         handshake();
         // Set: whoever clears it looks at the tag afterwards.
         if area.whole().load(Ordering::SeqCst) & bits != bits {

@@ -236,7 +236,7 @@ impl FrameTable {
             let Some(seat) = self.seat(cpu) else {
                 continue;
             };
-            let places = seat.places.load(Ordering::SeqCst);
+            let places = seat.noted.places.load(Ordering::SeqCst);
             let mut noted = (0..u64::BITS as usize).filter(|place| places >> place & 1 != 0);
             if !noted.any(|place| concerned(cpu, place)) {
                 continue;

@@ -105,7 +105,7 @@ impl FrameTable {
         let Some(head) = self.directory.tag(first) else {
             return false;
         };
-        let put = pfn.is_aligned(Order::MAX) && empty_two(head, owner);
+        let put = pfn.is_aligned(Order::MAX) && empty_two(head, owner).is_some();
         if put {
             self.list_with::<2>(first, head);
         }
@@ -176,13 +176,14 @@ impl FrameTable {
     }
 }
 
-/// Makes a pair empty that `owner` got; it is to be listed then. False if it is none, or no pair.
+/// Makes a pair empty that `owner` got; tells its tag. To be listed then. `None`: it is no such pair.
 #[inline(always)]
-pub(crate) fn empty_two(head: &AtomicU64, owner: OwnerId) -> bool {
+pub(crate) fn empty_two(head: &AtomicU64, owner: OwnerId) -> Option<Tag> {
     let now = Tag(head.load(Ordering::SeqCst));
     let free = Tag::free_pair(now.generation());
-    now.is_freed_by(owner, Order::MAX)
+    let put = now.is_freed_by(owner, Order::MAX)
         && head
             .compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok()
+            .is_ok();
+    put.then_some(free)
 }

@@ -158,6 +158,9 @@ impl<'t> Processor<'t> {
     pub fn get(&mut self, request: &Request<'_>) -> Result<Pfn, AllocError> {
         let class = request.class;
         if !class.is_single() {
+            if class.order() == Order::MAX && self.seat.turn() != Turn::NONE {
+                self.table.let_go(self.seat);
+            }
             return self.table.get(self.cpu, request);
         }
         let at = Seat::at(class);

@@ -1,6 +1,7 @@
 //! Seats: what a thread that has a processor to itself writes, and who else may.
 //!
-//! One cache line (two: processors fetch them in pairs) with a mark, *busy*, and a few pagesets. What a
+//! One cache line (two: processors fetch them in pairs) with a mark, *busy*, a few pagesets, and the note
+//! of a pair that it keeps (`kept.rs`). What a
 //! pageset's states are and how one is taken away stands in `pageset.rs`; here is the one side of it that
 //! must cost nothing, and the wait on the other. Lock order: none; who waits for a seat holds nothing
 //! that its thread asks for while it is busy.
@@ -72,10 +73,18 @@ pub(crate) struct Seat {
     closed: AtomicU64,
     pub(crate) sets: [Pageset; SETS],
     /// Whether its thread keeps a pair, and may. Only the thread writes it.
-    turn: AtomicU64,
-    /// Places of classes (bits) that its pagesets ever were of. Apart: who takes pagesets away looks
-    /// here first, and leaves the lines of a thread alone that he wants nothing of.
-    pub(crate) places: Apart<AtomicU64>,
+    turn: PlainU64,
+    /// Apart: who takes pagesets away, or shows what is kept, looks here first, and leaves the lines of
+    /// a thread alone that he wants nothing of.
+    pub(crate) noted: Apart<Noted>,
+}
+
+/// What a seat ever had.
+pub(crate) struct Noted {
+    /// Places of classes (bits) that its pagesets ever were of.
+    pub(crate) places: AtomicU64,
+    /// 1 if its thread ever kept a pair.
+    keeps: AtomicU64,
 }
 
 /// The time in which the seat's thread may change the free pages of a filled pageset.
@@ -165,8 +174,11 @@ impl Seat {
             busy: PlainU64::new(0),
             closed: AtomicU64::new(0),
             sets: array::from_fn(|_| Pageset::new()),
-            turn: AtomicU64::new(Turn::NONE.0),
-            places: Apart::new(AtomicU64::new(0)),
+            turn: PlainU64::new(Turn::NONE.0),
+            noted: Apart::new(Noted {
+                places: AtomicU64::new(0),
+                keeps: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -200,7 +212,7 @@ impl Seat {
     }
 
     /// Whether its thread keeps a pair, and may. Acquire: who finds that it does not keep one any more
-    /// finds it shown.
+    /// finds it shown or taken.
     #[inline(always)]
     pub(crate) fn turn(&self) -> Turn {
         Turn(self.turn.load(Ordering::Acquire))
@@ -212,6 +224,18 @@ impl Seat {
         self.turn.store(turn.0, Ordering::Release);
     }
 
+    /// To be called before it keeps a pair.
+    pub(crate) fn note_keeping(&self) {
+        if self.noted.keeps.load(Ordering::Relaxed) == 0 {
+            self.noted.keeps.store(1, Ordering::Release);
+        }
+    }
+
+    /// Whether its thread ever kept a pair. Acquire: who finds a later note of it finds this.
+    pub(crate) fn keeps(&self) -> bool {
+        self.noted.keeps.load(Ordering::Acquire) != 0
+    }
+
     /// The number of the pageset for a class. Others may have the same.
     #[inline(always)]
     pub(crate) fn at(class: Class) -> usize {
@@ -221,8 +245,8 @@ impl Seat {
     /// To be called before a pageset of the class is filled.
     pub(crate) fn note(&self, place: usize) {
         // SeqCst, both: see `ZoneMap::note_place`.
-        if self.places.load(Ordering::SeqCst) >> place & 1 == 0 {
-            self.places.fetch_or(1 << place, Ordering::SeqCst);
+        if self.noted.places.load(Ordering::SeqCst) >> place & 1 == 0 {
+            self.noted.places.fetch_or(1 << place, Ordering::SeqCst);
         }
     }
 

@@ -166,6 +166,13 @@ impl CpuLine {
         self.area.load(Ordering::Relaxed) == (area + 1) | epoch << EPOCH_SHIFT
     }
 
+    /// Whether it was allowed anything in this epoch.
+    #[inline(always)]
+    pub(crate) fn is_allowed(&self, epoch: u64) -> bool {
+        let of = |word: &AtomicU64| word.load(Ordering::Relaxed) >> EPOCH_SHIFT;
+        of(&self.area) == epoch & EPOCHS || of(&self.allowance) == epoch & EPOCHS
+    }
+
     /// From now on it takes from this area; tells from which before. Epoch 0 is no grant.
     pub(crate) fn set_area(&self, area: u64, epoch: u64) -> Option<u64> {
         let old = self

@@ -142,6 +142,95 @@ fn what_is_kept_is_left_alone_where_marks_have_risen() {
     assert_eq!(get(&mut mine), None);
 }
 
+/// Marks that stay below what was heeded before begin an epoch without a drain.
+#[test]
+fn what_is_kept_is_left_alone_where_nothing_was_allowed_since_marks_changed() {
+    let table = table(2);
+    let set = |marks: [u64; 3]| {
+        let [min, low, high] = marks.map(|pageblocks| PageCount::new(pageblocks * PAGEBLOCK));
+        table.set_watermarks(ZONE, Watermarks { min, low, high });
+    };
+    set([20, 40, 60]);
+    let mut mine = mine(&table);
+    let held: Vec<_> = core::iter::from_fn(|| get(&mut mine)).collect();
+    assert_eq!(table.zone_counts(ZONE).free.get(), 20 * PAGEBLOCK);
+    put(&mut mine, held[0]);
+    set([22, 40, 59]);
+    assert_eq!(get(&mut mine), None, "below min");
+    set([20, 40, 59]);
+    assert!(get(&mut mine).is_some());
+}
+
+#[test]
+fn what_others_had_meanwhile_is_not_taken_again() {
+    let table = table(2);
+    let mut mine = mine(&table);
+    let held = take(&mut mine);
+    put(&mut mine, held[0]);
+    // This shows it, without a drain.
+    assert_eq!(table.isolate(held[0]), Ok(()));
+    table.unisolate(held[0]);
+    let class = Class::new(OWNER, MigrateType::Unmovable, TWO);
+    let request = Request {
+        class,
+        key: RequestKey::new(0),
+        zones: &[ZONE],
+        reserves: Reserves::Keep,
+    };
+    assert_eq!(table.get(CpuId::new(1), &request), Ok(held[0]));
+    assert_eq!(table.put(held[0], TWO, OWNER), Ok(()));
+    let next = get(&mut mine).expect("half is free");
+    assert!(!held.contains(&next));
+}
+
+#[test]
+fn a_get_that_does_not_ask_for_what_is_kept_shows_it() {
+    let table = table(2);
+    let mut mine = mine(&table);
+    let held = take(&mut mine);
+    put(&mut mine, held[0]);
+    let class = Class::new(OWNER, MigrateType::Movable, TWO);
+    let request = Request {
+        class,
+        key: RequestKey::new(ZONE.get()),
+        zones: &[ZONE],
+        reserves: Reserves::Keep,
+    };
+    let other = mine.get(&request).expect("most is free");
+    let next = get(&mut mine).expect("most is free");
+    assert!(!held.contains(&other) && !held.contains(&next));
+}
+
+#[test]
+fn no_pageblock_is_shared_while_a_pair_is_kept() {
+    // The second time pages are handed out one by one.
+    for high in [0, 128 * PAGEBLOCK] {
+        let table = table(2);
+        let [min, low] = [0, 0].map(PageCount::new);
+        let high = PageCount::new(high);
+        table.set_watermarks(ZONE, Watermarks { min, low, high });
+        let request = |migrate_type, order| Request {
+            class: Class::new(OWNER, migrate_type, order),
+            key: RequestKey::new(ZONE.get()),
+            zones: &[ZONE],
+            reserves: Reserves::Keep,
+        };
+        let single = |migrate_type| {
+            let got = table.get(CpuId::new(1), &request(migrate_type, Order::ZERO));
+            got.expect("there is room")
+        };
+        let shared = single(MigrateType::Unmovable).get() / PAGEBLOCK;
+        let mut mine = mine(&table);
+        let held: Vec<_> = core::iter::from_fn(|| get(&mut mine)).collect();
+        let rest = request(MigrateType::Movable, Order::PAGEBLOCK);
+        while table.get(CpuId::new(1), &rest).is_ok() {}
+        put(&mut mine, held[0]);
+        let page = single(MigrateType::Movable).get() / PAGEBLOCK;
+        assert_ne!(page, shared);
+        assert_eq!(page / 2, held[0].get() / PAGEBLOCK / 2);
+    }
+}
+
 #[test]
 fn what_is_kept_goes_with_its_block() {
     let table = table(2);
