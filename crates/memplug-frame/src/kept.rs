@@ -194,14 +194,20 @@ impl FrameTable {
         let Some(free) = free.flatten() else {
             return false;
         };
+        let generation = free.generation();
+        let put = Event::Put(Pair { first, generation });
+        if seat.turn() == Turn::TAKEN {
+            // The way of those who take turns; that it keeps one is noted.
+            seat.set_turn(Turn::TAKEN.after(put, false));
+            return true;
+        }
         let Some((area, bit)) = self.directory.area_of(first) else {
             return true;
         };
         handshake();
         let is_shown = area.whole().load(Ordering::SeqCst) & (bit * BOTH) == bit * BOTH;
         if !(is_shown && seat.turn().is_idle()) {
-            let generation = free.generation();
-            self.keep_or_show(seat, Event::Put(Pair { first, generation }), is_shown);
+            self.keep_or_show(seat, put, is_shown);
         }
         true
     }
