@@ -3,11 +3,11 @@
 //! Three steps, each dearer than the one before: (1) one compare-and-swap in the row that the
 //! processor's slot names ([`FrameTable::get_cached`]); (2) another row of the same pageblock;
 //! (3) zone by zone, in the order given: reserve a pageblock that already serves the class,
-//! else a wholly free one, else share a pageblock with other classes (`mixed.rs`), else take
-//! all reservations of the zone away and try once more. So a request fails only if no zone it
-//! allows has a free aligned chunk above its watermark, as far as nobody else gets or frees
-//! there meanwhile: a pageblock that another thread is just taking, sharing or merging is not
-//! waited for.
+//! else a wholly free one, also of what processors keep (`kept.rs`), else share a pageblock with
+//! other classes (`mixed.rs`), else take all reservations of the zone away and try once more. So a
+//! request fails only if no zone it allows has a free aligned chunk above its watermark, as far as
+//! nobody else gets or frees there meanwhile: a pageblock that another thread is just taking, sharing
+//! or merging is not waited for.
 //!
 //! I-FRAME-1 is kept here by [`FrameTable::confirm`]: claim first, then look at the tag.
 

@@ -11,8 +11,8 @@
 //!   counting and putting back a second time look at the tag, and find what they find elsewhere. Its
 //!   thread takes it only in the generation that it put back.
 //! - To take it again costs no allowance: for the watermarks it is as if it had been in use all the
-//!   time. But the processor must have been allowed something in this epoch, as everywhere where no
-//!   look is made. Looks at what is to spare look at words, and mostly do not see it. Who saw it, and was
+//!   time. But the processor must have been allowed something in this epoch, used up or not: a zone turns
+//!   careful with a new epoch, and nothing is allowed in it as long as it is (`near.rs`, `watermark.rs`). Looks at what is to spare look at words, and mostly do not see it. Who saw it, and was
 //!   allowed something for it, undershoots `min` by this chunk at the most, as by one of a request in flight.
 //! - A drain shows what is kept ([`FrameTable::show_kept`]), so no request fails for want of it, and no
 //!   pageblock is shared before. Only its thread changes the note of it. Who shows a chunk looks at the
@@ -236,8 +236,8 @@ impl FrameTable {
         seat.set_turn(after);
     }
 
-    /// Shows what processors keep for whom `by` says so, in zones for which `of` does; whether there
-    /// was any. Anyone may.
+    /// Shows what processors keep for whom `by` says so, in zones for which `of` does; whether any
+    /// of it was free. Anyone may.
     pub(crate) fn show_kept(
         &self,
         by: impl Fn(CpuId) -> bool,
@@ -246,30 +246,37 @@ impl FrameTable {
         let cpus = (0..self.cpus).map(CpuId::new).filter(|&cpu| by(cpu));
         let seats = cpus
             .filter_map(|cpu| self.seat(cpu))
-            .filter(|seat| seat.keeps());
+            .filter(|seat| seat.has_kept());
         let mut any = false;
         for pair in seats.filter_map(|seat| seat.turn().kept()) {
             if self.zone_of(pair.first).is_some_and(&of) {
-                self.show_pair(pair.first);
-                any = true;
+                any |= self.show_pair(pair.first);
             }
         }
         any
     }
 
     /// Shows a pair, if it is free; or the pageblock it began with, if it has been parted: the other
-    /// half is shown by whoever did that. Nothing, if it has gone.
+    /// half is shown by whoever did that. Whether there was something to show; nothing, if it has gone.
     #[cold]
-    fn show_pair(&self, first: Pageblock) {
-        if let Some(head) = self.directory.tag(first)
-            && self.zone_of(first).is_some()
-        {
-            match Tag(head.load(Ordering::SeqCst)) {
-                tag if tag.is_free_pair() => self.list_with::<2>(first, head),
-                tag if tag.is_none_and_free() => self.list_with::<1>(first, head),
-                _ => (),
-            }
+    fn show_pair(&self, first: Pageblock) -> bool {
+        let Some(head) = self.directory.tag(first) else {
+            return false;
+        };
+        let tag = Tag(head.load(Ordering::SeqCst));
+        // The zone after the tag: what goes loses its zone first. What goes after this look is written
+        // anew when it comes back.
+        if self.zone_of(first).is_none() {
+            return false;
         }
+        if tag.is_free_pair() {
+            self.list_with::<2>(first, head);
+        } else if tag.is_none_and_free() {
+            self.list_with::<1>(first, head);
+        } else {
+            return false;
+        }
+        true
     }
 }
 
@@ -313,6 +320,7 @@ mod tests {
         }
         assert_eq!([none, taken, several].map(Turn::kept), [None; 3]);
     }
+
     #[test]
     fn what_has_gone_with_its_block_is_not_shown() {
         let (zone, pages) = (ZoneId::new(0), PageCount::new(1 << 16));

@@ -4,7 +4,7 @@
 //! Whoever sets a bit looks at the tag afterwards, and whoever clears one does too: of two who do both at
 //! the same time the later is right (I-FRAME-4, I-FRAME-7). Who takes a pageblock (`whole.rs`) leaves its
 //! bit as long as he takes from the area. How far a word can be relied on stands in `shown.rs`; a pair that
-//! a processor keeps is not listed (`kept.rs`).
+//! a processor keeps need not be listed (`kept.rs`).
 
 use crate::FrameTable;
 use crate::area_tags::free_of;

@@ -33,6 +33,7 @@ impl FrameTable {
         level: u64,
         shares: u64,
     ) -> Option<u32> {
+        // In a careful zone nothing is allowed before a look at everything: see `CpuLine::is_allowed`.
         if level == 0 || frames.careful.load(Ordering::SeqCst) != 0 {
             return None;
         }

@@ -1,10 +1,9 @@
 //! Seats: what a thread that has a processor to itself writes, and who else may.
 //!
 //! One cache line (two: processors fetch them in pairs) with a mark, *busy*, a few pagesets, and the note
-//! of a pair that it keeps (`kept.rs`). What a
-//! pageset's states are and how one is taken away stands in `pageset.rs`; here is the one side of it that
-//! must cost nothing, and the wait on the other. Lock order: none; who waits for a seat holds nothing
-//! that its thread asks for while it is busy.
+//! of a pair that it keeps (`kept.rs`). What a pageset's states are and how one is taken away stands in
+//! `pageset.rs`; here is the one side of it that must cost nothing, and the wait on the other. Lock
+//! order: none; who waits for a seat holds nothing that its thread asks for while it is busy.
 
 use crate::kept::Turn;
 use crate::rows;
@@ -84,7 +83,7 @@ pub(crate) struct Noted {
     /// Places of classes (bits) that its pagesets ever were of.
     pub(crate) places: AtomicU64,
     /// 1 if its thread ever kept a pair.
-    keeps: AtomicU64,
+    has_kept: AtomicU64,
 }
 
 /// The time in which the seat's thread may change the free pages of a filled pageset.
@@ -177,7 +176,7 @@ impl Seat {
             turn: PlainU64::new(Turn::NONE.0),
             noted: Apart::new(Noted {
                 places: AtomicU64::new(0),
-                keeps: AtomicU64::new(0),
+                has_kept: AtomicU64::new(0),
             }),
         }
     }
@@ -224,16 +223,16 @@ impl Seat {
         self.turn.store(turn.0, Ordering::Release);
     }
 
-    /// To be called before it keeps a pair.
+    /// To be called before it keeps a pair. Relaxed, both: who knows of the put finds it.
     pub(crate) fn note_keeping(&self) {
-        if self.noted.keeps.load(Ordering::Relaxed) == 0 {
-            self.noted.keeps.store(1, Ordering::Release);
+        if !self.has_kept() {
+            self.noted.has_kept.store(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether its thread ever kept a pair. Acquire: who finds a later note of it finds this.
-    pub(crate) fn keeps(&self) -> bool {
-        self.noted.keeps.load(Ordering::Acquire) != 0
+    /// Whether its thread ever kept a pair.
+    pub(crate) fn has_kept(&self) -> bool {
+        self.noted.has_kept.load(Ordering::Relaxed) != 0
     }
 
     /// The number of the pageset for a class. Others may have the same.

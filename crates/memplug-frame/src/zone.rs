@@ -166,7 +166,8 @@ impl CpuLine {
         self.area.load(Ordering::Relaxed) == (area + 1) | epoch << EPOCH_SHIFT
     }
 
-    /// Whether it was allowed anything in this epoch.
+    /// Whether it was allowed anything in this epoch, if it is used up too. Never in a zone that is
+    /// careful.
     #[inline(always)]
     pub(crate) fn is_allowed(&self, epoch: u64) -> bool {
         let of = |word: &AtomicU64| word.load(Ordering::Relaxed) >> EPOCH_SHIFT;
