@@ -124,7 +124,7 @@ impl FrameTable {
             return;
         }
         let first = self.directory.first_in(area.number);
-        // By the tags: what a processor keeps is in no word.
+        // By the tags: what a processor keeps need not be in a word.
         let tags = self.directory.tags(area.number).unwrap_or_default();
         let whole = free_of(tags, self.directory.full_area());
         let pairs = (whole & whole >> 1 & 0x5555_5555_5555_5555).count_ones();

@@ -31,16 +31,16 @@
 //! Left out: order 9. The word of its area is written for 64 chunks at once (`shown.rs`), and to
 //! exchange the same tag twice in a row takes as long as what it saves.
 
-use crate::pair::empty_two;
+use crate::pair::Emptied;
 use crate::seat::Seat;
 use crate::slot::Slot;
 use crate::sync::{Ordering, handshake};
-use crate::table::{Area, Pageblock, join, split};
+use crate::table::{Area, Pageblock, join};
 use crate::tag::{Class, Kind, Tag};
 use crate::whole::{exchange, huge_tag};
 use crate::zone::{CpuLine, ZoneFrames};
 use crate::{FrameTable, RequestKey, ZoneId};
-use memplug_units::{CpuId, Order, OwnerId, Pfn};
+use memplug_units::{CpuId, OwnerId, Pfn};
 
 /// From the bit of the first to those of both.
 const BOTH: u64 = 3;
@@ -186,15 +186,12 @@ impl FrameTable {
     /// As [`FrameTable::put_two`], with a seat, which may keep it.
     #[inline(never)]
     pub(crate) fn put_two_kept(&self, seat: &Seat, pfn: Pfn, owner: OwnerId) -> bool {
-        let (first, _) = split(pfn);
-        let Some(head) = self.directory.tag(first) else {
+        let Some(Emptied {
+            first, generation, ..
+        }) = self.empty_two(pfn, owner)
+        else {
             return false;
         };
-        let free = pfn.is_aligned(Order::MAX).then(|| empty_two(head, owner));
-        let Some(free) = free.flatten() else {
-            return false;
-        };
-        let generation = free.generation();
         let put = Event::Put(Pair { first, generation });
         if seat.turn() == Turn::TAKEN {
             // The way of those who take turns; that it keeps one is noted.
@@ -285,7 +282,7 @@ mod tests {
     use super::*;
     use crate::{MigrateType, Request, Reserves};
     use alloc::vec::Vec;
-    use memplug_units::{Geometry, PageCount, PfnRange};
+    use memplug_units::{Geometry, Order, PageCount, PfnRange};
 
     #[test]
     fn every_turn_with_every_event() {

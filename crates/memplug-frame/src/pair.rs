@@ -39,6 +39,13 @@ use crate::whole::{exchange, huge_tag, retag};
 use crate::{FrameTable, ZoneId};
 use memplug_units::{Order, OwnerId, Pfn};
 
+/// A pair that has just been put back.
+pub(crate) struct Emptied<'a> {
+    pub(crate) first: Pageblock,
+    head: &'a AtomicU64,
+    pub(crate) generation: u16,
+}
+
 impl FrameTable {
     /// Takes two pageblocks for a chunk of order 10, if both are wholly free and the first is even.
     #[inline(always)]
@@ -101,15 +108,31 @@ impl FrameTable {
     /// decides who frees: a second free finds another kind, or another allocation.
     #[inline(never)]
     pub(crate) fn put_two(&self, pfn: Pfn, owner: OwnerId) -> bool {
-        let (first, _) = split(pfn);
-        let Some(head) = self.directory.tag(first) else {
+        let Some(put) = self.empty_two(pfn, owner) else {
             return false;
         };
-        let put = pfn.is_aligned(Order::MAX) && empty_two(head, owner).is_some();
-        if put {
-            self.list_with::<2>(first, head);
+        self.list_with::<2>(put.first, put.head);
+        true
+    }
+
+    /// Makes a pair empty that `owner` got with this frame; to be listed then. `None`: there is none.
+    #[inline(always)]
+    pub(crate) fn empty_two(&self, pfn: Pfn, owner: OwnerId) -> Option<Emptied<'_>> {
+        let (first, _) = split(pfn);
+        let head = self.directory.tag(first)?;
+        let now = Tag(head.load(Ordering::SeqCst));
+        if !pfn.is_aligned(Order::MAX) || !now.is_freed_by(owner, Order::MAX) {
+            return None;
         }
-        put
+        let generation = now.generation();
+        let free = Tag::free_pair(generation);
+        head.compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed)
+            .ok()?;
+        Some(Emptied {
+            first,
+            head,
+            generation,
+        })
     }
 
     /// Parts the pageblock from the other half of its pair, if the pair is free; whether it did, or
@@ -174,16 +197,4 @@ impl FrameTable {
         let two = matches!(first.kind(), Kind::Huge | Kind::Pair);
         (two && first.class().order() == Order::MAX).then(|| first.class())
     }
-}
-
-/// Makes a pair empty that `owner` got; tells its tag. To be listed then. `None`: it is no such pair.
-#[inline(always)]
-pub(crate) fn empty_two(head: &AtomicU64, owner: OwnerId) -> Option<Tag> {
-    let now = Tag(head.load(Ordering::SeqCst));
-    let free = Tag::free_pair(now.generation());
-    let put = now.is_freed_by(owner, Order::MAX)
-        && head
-            .compare_exchange(now.0, free.0, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok();
-    put.then_some(free)
 }
