@@ -34,20 +34,22 @@ fn mine(table: &FrameTable) -> Processor<'_> {
     table.processor(CpuId::new(0)).expect("nobody has it")
 }
 
-fn get(mine: &mut Processor<'_>) -> Option<Pfn> {
-    get_in(mine, ZONE, MigrateType::Movable)
+fn request(migrate_type: MigrateType, order: Order) -> Request<'static> {
+    Request {
+        class: Class::new(OWNER, migrate_type, order),
+        key: RequestKey::new(0),
+        zones: &[ZONE],
+        reserves: Reserves::Keep,
+    }
 }
 
-fn get_in(mine: &mut Processor<'_>, zone: ZoneId, migrate_type: MigrateType) -> Option<Pfn> {
-    let class = Class::new(OWNER, migrate_type, TWO);
-    let request = Request {
-        class,
-        key: RequestKey::new(zone.get()),
-        zones: &[zone],
-        reserves: Reserves::Keep,
-    };
-    let cached = mine.get_cached(class, request.key);
-    cached.or_else(|| mine.get(&request).ok())
+fn get(mine: &mut Processor<'_>) -> Option<Pfn> {
+    get_by(mine, &request(MigrateType::Movable, TWO))
+}
+
+fn get_by(mine: &mut Processor<'_>, request: &Request<'_>) -> Option<Pfn> {
+    let cached = mine.get_cached(request.class, request.key);
+    cached.or_else(|| mine.get(request).ok())
 }
 
 fn put(mine: &mut Processor<'_>, pfn: Pfn) {
@@ -112,13 +114,7 @@ fn who_never_comes_back_keeps_nothing_from_others() {
     assert_eq!(get(&mut mine), None);
     put(&mut mine, held[7]);
     core::mem::forget(mine);
-    let class = Class::new(OWNER, MigrateType::Movable, Order::PAGEBLOCK);
-    let request = Request {
-        class,
-        key: RequestKey::new(0),
-        zones: &[ZONE],
-        reserves: Reserves::Keep,
-    };
+    let request = request(MigrateType::Movable, Order::PAGEBLOCK);
     let halves = [0, 1].map(|_| table.get(CpuId::new(1), &request));
     let second = Pfn::new(held[7].get() + PAGEBLOCK);
     assert_eq!(halves, [Ok(held[7]), Ok(second)]);
@@ -170,13 +166,7 @@ fn what_others_had_meanwhile_is_not_taken_again() {
     // This shows it, without a drain.
     assert_eq!(table.isolate(held[0]), Ok(()));
     table.unisolate(held[0]);
-    let class = Class::new(OWNER, MigrateType::Unmovable, TWO);
-    let request = Request {
-        class,
-        key: RequestKey::new(0),
-        zones: &[ZONE],
-        reserves: Reserves::Keep,
-    };
+    let request = request(MigrateType::Unmovable, TWO);
     assert_eq!(table.get(CpuId::new(1), &request), Ok(held[0]));
     assert_eq!(table.put(held[0], TWO, OWNER), Ok(()));
     let next = get(&mut mine).expect("half is free");
@@ -189,13 +179,7 @@ fn a_get_that_does_not_ask_for_what_is_kept_shows_it() {
     let mut mine = mine(&table);
     let held = take(&mut mine);
     put(&mut mine, held[0]);
-    let class = Class::new(OWNER, MigrateType::Movable, TWO);
-    let request = Request {
-        class,
-        key: RequestKey::new(ZONE.get()),
-        zones: &[ZONE],
-        reserves: Reserves::Keep,
-    };
+    let request = request(MigrateType::Movable, TWO);
     let other = mine.get(&request).expect("most is free");
     let next = get(&mut mine).expect("most is free");
     assert!(!held.contains(&other) && !held.contains(&next));
@@ -209,12 +193,6 @@ fn no_pageblock_is_shared_while_a_pair_is_kept() {
         let [min, low] = [0, 0].map(PageCount::new);
         let high = PageCount::new(high);
         table.set_watermarks(ZONE, Watermarks { min, low, high });
-        let request = |migrate_type, order| Request {
-            class: Class::new(OWNER, migrate_type, order),
-            key: RequestKey::new(ZONE.get()),
-            zones: &[ZONE],
-            reserves: Reserves::Keep,
-        };
         let single = |migrate_type| {
             let got = table.get(CpuId::new(1), &request(migrate_type, Order::ZERO));
             got.expect("there is room")
@@ -271,10 +249,15 @@ fn what_is_kept_stays_in_its_zone() {
     assert_eq!(table.online(third, OTHER), Ok(()));
     let mut mine = mine(&table);
     let held = take(&mut mine);
-    let mut last = get_in(&mut mine, OTHER, MigrateType::Unmovable);
+    let there = Request {
+        key: RequestKey::new(1),
+        zones: &[OTHER],
+        ..request(MigrateType::Unmovable, TWO)
+    };
+    let mut last = get_by(&mut mine, &there);
     for &pfn in &held[..3] {
         put(&mut mine, pfn);
-        let elsewhere = get_in(&mut mine, OTHER, MigrateType::Unmovable);
+        let elsewhere = get_by(&mut mine, &there);
         assert!(elsewhere != last && elsewhere.is_some_and(|pfn| third.contains(pfn)));
         last = elsewhere;
         let back = get(&mut mine).expect("there is room");
