@@ -31,7 +31,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use memplug_frame::sync::{Apart, AtomicBool, Mutex};
-use memplug_frame::{FrameTable, OwnerError, Watermarks, ZoneCounts};
+use memplug_frame::{FrameTable, OwnerError, TableConfig, Watermarks, ZoneCounts};
 use memplug_units::{BlockId, DeviceId, GroupId, NodeId, OwnerId, PageCount};
 
 /// Everything there is to see of a machine at one moment.
@@ -81,8 +81,11 @@ impl Hotplug {
         // One set of caches more than processors: migration targets have their own.
         let cpus = config.cpus.saturating_add(u16::from(config.cpus > 0));
         let areas = boot::area_pageblocks(&config.geometry, &pieces)?;
-        let frames = FrameTable::with_areas(&config.geometry, limit, zones, cpus, areas)?
-            .with_processor_fence(platform.processor_fence());
+        let layout = TableConfig {
+            area_pageblocks: areas,
+            ..TableConfig::default()
+        };
+        let frames = FrameTable::with_config(&config.geometry, limit, zones, cpus, layout)?;
         let owners = Owners::new();
         let map_owner = owners
             .register(&frames, "memory map", Arc::new(Stays))
@@ -424,7 +427,7 @@ impl Hotplug {
         self.block(id).map(|_| self.frames.range_counts(range))
     }
 
-    /// Gives up the per-CPU reservations of all processors.
+    /// Gives up the reservations of all CPUs.
     pub fn drain(&self) {
         self.frames.drain();
     }

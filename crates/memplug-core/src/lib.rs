@@ -69,7 +69,6 @@ mod owner;
 mod pages;
 mod platform;
 mod policy;
-mod processor;
 mod progress;
 mod spread;
 mod state;
@@ -94,9 +93,7 @@ pub use frames::{Frames, Isolation, IsolationError};
 pub use group::{Device, Group, GroupKind};
 pub use hotplug::{MachineView, OfflinePlan};
 pub use machine::Hotplug;
-pub use memplug_frame::{
-    FreeError, MigrateType, OwnerError, ProcessorError, ProcessorFence, Watermarks, ZoneCounts,
-};
+pub use memplug_frame::{FreeError, MigrateType, OwnerError, SplitError, Watermarks, ZoneCounts};
 pub use migrate::{CancelHandle, OfflineOptions, TargetPolicy};
 pub use node::Node;
 pub use notify::{
@@ -108,7 +105,6 @@ pub use owner::{MoveOutcome, Owner, PageMove, PageOwner, Stays};
 pub use pages::{PageError, PageRequest};
 pub use platform::{Action, NoMemory, Observation, Platform, Step, Subject, Uevent};
 pub use policy::{OnlinePolicy, Policy};
-pub use processor::Processor;
 pub use progress::Progress;
 pub use spread::{Room, Spread};
 pub use txn::{

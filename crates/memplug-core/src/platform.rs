@@ -9,7 +9,6 @@ use crate::error::PlatformError;
 use crate::notify::RoundReport;
 use crate::progress::Progress;
 use core::time::Duration;
-use memplug_frame::ProcessorFence;
 use memplug_units::{BlockId, NodeId, PfnRange};
 
 /// A point of a transaction at which it can fail or be told to.
@@ -145,14 +144,6 @@ pub trait Platform: Send + Sync {
     fn checkpoint(&self, step: Step) -> Result<(), PlatformError> {
         let _ = step;
         Ok(())
-    }
-
-    /// How all processors are made to pass a fence, asked once when the machine is made. With it, a
-    /// thread that has a processor to itself ([`Hotplug::processor`](crate::Hotplug::processor))
-    /// allocates and frees single pages without locked instructions. What it must do, and from where the
-    /// machine must not be called then, stands at [`ProcessorFence`].
-    fn processor_fence(&self) -> Option<ProcessorFence> {
-        None
     }
 
     /// Told of events, uevents and progress as they happen.

@@ -3,7 +3,7 @@
 //! Operands are inside; a message is one line, the cause and then the remedy. After an error
 //! nothing has changed.
 
-use memplug_units::{CpuId, Order, OwnerId, PageCount, Pfn, PfnRange};
+use memplug_units::{Order, OwnerId, PageCount, Pfn, PfnRange};
 
 /// Why the tables could not be made or grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,12 +14,12 @@ pub enum TableError {
         /// What was asked for.
         limit: PageCount,
     },
-    /// More zones or processors than can be numbered.
-    #[error("{zones} zones and {cpus} processors are too many or none: use 1-65535 and 1-4094")]
+    /// More zones or CPUs than can be numbered.
+    #[error("{zones} zones and {cpus} CPUs are too many or none: use 1-65535 and 1-4094")]
     Machine {
         /// Zones asked for.
         zones: usize,
-        /// Processors asked for.
+        /// CPUs asked for.
         cpus: u16,
     },
     /// The range lies beyond the limit of the machine.
@@ -43,28 +43,6 @@ pub enum OwnerError {
     TooMany(u16),
     /// No memory for its reservations.
     #[error("no memory for the owner's reservations; free some")]
-    NoMemory,
-}
-
-/// Why a thread cannot have a processor to itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProcessorError {
-    /// Another thread has it.
-    #[error("{cpu} is another thread's; drop its handle first, or take another number")]
-    Taken {
-        /// The processor.
-        cpu: CpuId,
-    },
-    /// There is none with this number.
-    #[error("{cpu} does not exist; use a number below {cpus}")]
-    Unknown {
-        /// The processor.
-        cpu: CpuId,
-        /// Processors there are.
-        cpus: u16,
-    },
-    /// No memory for its pagesets.
-    #[error("no memory for the processor's pagesets; free some")]
     NoMemory,
 }
 
@@ -127,6 +105,53 @@ pub enum FreeError {
         given: OwnerId,
         /// The owner it has.
         actual: OwnerId,
+    },
+}
+
+/// Why a chunk was not split. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// The new order is not lower.
+    #[error("a chunk of order {order} cannot be split into order {into}; choose a lower one")]
+    NotLower {
+        /// The order given.
+        order: Order,
+        /// The order wanted.
+        into: Order,
+    },
+    /// Its pageblock needs a table, and all are in use.
+    #[error(
+        "no table is left for the pageblock of frame {pfn}; free mixed pageblocks, or configure more"
+    )]
+    NoTable {
+        /// The frame given.
+        pfn: Pfn,
+    },
+    /// It is not the owner's chunk of that order.
+    #[error(transparent)]
+    Free(#[from] FreeError),
+}
+
+/// Why a contiguous range was not taken. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContigError {
+    /// Nothing, or beyond the machine.
+    #[error("{range} is empty or lies beyond the machine; choose a range of its memory")]
+    Range {
+        /// What was asked for.
+        range: PfnRange,
+    },
+    /// Not all of it is online in one zone.
+    #[error("{range} is not online in one zone; choose a range within a zone")]
+    Zone {
+        /// What was asked for.
+        range: PfnRange,
+    },
+    /// A page is allocated, its pageblock is not isolated, or no table is left for it.
+    #[error("frame {pfn} is in use or not isolated; isolate and empty the range first")]
+    Used {
+        /// The first such frame.
+        pfn: Pfn,
     },
 }
 

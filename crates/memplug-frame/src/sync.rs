@@ -15,12 +15,6 @@ use alloc::vec::Vec;
 
 #[cfg(loom)]
 pub use self::model::{AtomicU64, set_strong};
-/// A word that its writer stores without a read-modify-write; under loom loom's own, since the
-/// model's [`AtomicU64`] makes a swap of every store.
-#[cfg(loom)]
-pub(crate) type PlainU64 = loom::sync::atomic::AtomicU64;
-#[cfg(not(loom))]
-pub(crate) type PlainU64 = AtomicU64;
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
@@ -123,17 +117,6 @@ pub(crate) fn handshake() {
     loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
-/// The near side of a handshake whose far side makes all processors pass a fence
-/// ([`ProcessorFence`](crate::ProcessorFence)): the compiler keeps the order, and the far side sees to
-/// it that the processor does.
-#[inline(always)]
-pub(crate) fn near_fence() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-    #[cfg(not(loom))]
-    core::sync::atomic::compiler_fence(Ordering::SeqCst);
-}
-
 /// Waits for another thread that is a few instructions from done.
 #[inline]
 pub(crate) fn relax() {
@@ -143,19 +126,7 @@ pub(crate) fn relax() {
     core::hint::spin_loop();
 }
 
-/// The same where that other thread may not be running: after some `turns` the processor is left to it,
-/// if there is an operating system to leave it to.
-pub(crate) fn wait(turns: &mut u32) {
-    #[cfg(all(not(loom), feature = "std"))]
-    if *turns >= 128 {
-        std::thread::yield_now();
-        return;
-    }
-    *turns = turns.saturating_add(1);
-    relax();
-}
-
-/// A value on cache lines of its own (two: processors fetch them in pairs).
+/// A value on cache lines of its own (two: CPUs fetch them in pairs).
 ///
 /// For what one thread writes again and again next to what all others only read: they would wait
 /// for the line each time.

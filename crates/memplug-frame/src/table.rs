@@ -1,360 +1,423 @@
-//! Where the metadata of every pageblock lies.
-//!
-//! The address space is cut into pageblocks (512 pages) and *areas* (up to 64 pageblocks, never
-//! more than a memory block, so that an area belongs to one zone). Their words lie in *chunks*
-//! of fixed size, so that one pointer leads from the directory to a word. A chunk is a zeroed
-//! allocation that is published once and kept: a thread may look at the words of a block that
-//! has gone, and finds nothing to claim there. Zero means "not online", so adding memory
-//! touches nothing but a few area words.
-//!
-//! Per pageblock: 64 bytes of page bits and 8 bytes of tag; per area 32 bytes. That is 0.1416
-//! bytes a frame with areas of 64 pageblocks ([`FrameTable::bytes_per_frame`]). A chunk is 590
-//! KiB for 16 GiB of 4 KiB pages, touched as its memory is used.
-//!
-//! | area word | a set bit says of its pageblock |
-//! |---|---|
-//! | whole | perhaps wholly free |
-//! | partial | perhaps has free pages and is reserved by nobody |
-//! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes on line |
-//! | shown | how far "whole" can be relied on (a state, `shown.rs`) |
+//! The allocator as others see it: arguments are checked, and each call goes to the layer that knows.
 
-use crate::rows::ROWS;
-use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_array};
-use crate::{TableError, ZoneId};
-use alloc::boxed::Box;
+use crate::cpu::Cpus;
+use crate::pageblocks::tag::MAX_CPUS;
+use crate::pageblocks::{pageblocks_in, split_pfn};
+use crate::zones::contiguous_chunks;
+use crate::{
+    AllocError, Allocation, Class, ContigError, FreeError, IsolateError, MigrateType, OwnerError,
+    Request, RequestKey, SplitError, TableError, Watermarks, ZoneCounts, ZoneId,
+};
 use alloc::vec::Vec;
-use memplug_units::{Geometry, PAGEBLOCK_ORDER, PageCount, Pfn, PfnRange};
-use once_cell::race::OnceBox;
+use memplug_units::{CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 
-/// Number of a pageblock: page frame number divided by 512.
-pub(crate) type Pageblock = u64;
-
-const WHOLE: usize = 0;
-const PARTIAL: usize = 1;
-const ZONE: usize = 2;
-const SHOWN: usize = 3;
-const AREA_WORDS: usize = 4;
-/// In place of a zone: the other words of the area are about to be set.
-const COMING: u64 = u64::MAX;
-/// A chunk describes 2 to this pageblocks: 16 GiB of 4 KiB pages. Under loom every word is dear.
-const CHUNK_SHIFT: u32 = if cfg!(loom) { 2 } else { 13 };
-/// So many rows.
-const ROWS_SHIFT: u32 = CHUNK_SHIFT + ROWS.ilog2();
-/// Areas whose words lie together.
-const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
-/// The page bits of a chunk, with room to start them at a cache line, and then the tags.
-const TAGS_AT: usize = (ROWS << CHUNK_SHIFT) + ROWS - 1;
-
-/// In place of a pad: none is chosen yet.
-const NO_PAD: u64 = ROWS as u64;
-
-type Chunk = [AtomicU64; TAGS_AT + (1 << CHUNK_SHIFT)];
-type AreaChunk = [AtomicU64; CHUNK_AREAS * AREA_WORDS];
-
-/// The directory of all pageblock metadata.
-pub(crate) struct Directory {
-    chunks: Box<[OnceBox<Chunk>]>,
-    areas: Box<[OnceBox<AreaChunk>]>,
-    /// Words before the page bits of a chunk, so that they begin at a cache line; [`NO_PAD`]
-    /// before there is a chunk. One number for all, or the way to the bits would be longer: large
-    /// allocations lie alike. In a chunk that does not, nothing is wrong, only slower.
-    pad: AtomicU64,
-    area_shift: u32,
-    pageblocks: u64,
+/// How a table is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableConfig {
+    /// Pageblocks in an area, at most (a power of two up to 64). Zone borders inside a block (boot
+    /// memory: DMA ends at 16 MiB) must be area borders; smaller areas cost 32 bytes each.
+    pub area_pageblocks: u64,
+    /// One table of 2 KiB for a mixed pageblock is kept in reserve for so many pageblocks. When all
+    /// are in use, what needs one fails ([`SplitError::NoTable`]) or goes elsewhere.
+    pub pageblocks_per_table: u64,
 }
 
-/// The words of one pageblock.
-#[derive(Clone, Copy)]
-pub(crate) struct Block<'a> {
-    pub(crate) rows: &'a [AtomicU64; ROWS],
-    pub(crate) tag: &'a AtomicU64,
-}
-
-/// The words of one area.
-#[derive(Clone, Copy)]
-pub(crate) struct Area<'a> {
-    pub(crate) number: u64,
-    words: &'a [AtomicU64; AREA_WORDS],
-}
-
-impl Area<'_> {
-    pub(crate) fn whole(&self) -> &AtomicU64 {
-        &self.words[WHOLE]
-    }
-    pub(crate) fn shown(&self) -> &AtomicU64 {
-        &self.words[SHOWN]
-    }
-    pub(crate) fn partial(&self) -> &AtomicU64 {
-        &self.words[PARTIAL]
-    }
-    pub(crate) fn zone(&self) -> Option<ZoneId> {
-        let zone = self.words[ZONE].load(Ordering::SeqCst);
-        (zone != 0 && zone != COMING).then(|| ZoneId::from_index(zone as usize - 1))
-    }
-    /// Whether it is in this zone.
-    #[inline(always)]
-    pub(crate) fn is_in(&self, zone: ZoneId) -> bool {
-        self.words[ZONE].load(Ordering::SeqCst) == zone.index() as u64 + 1
-    }
-    /// Whether it is being brought on line at this moment.
-    pub(crate) fn is_coming(&self) -> bool {
-        self.words[ZONE].load(Ordering::SeqCst) == COMING
-    }
-    pub(crate) fn set_zone(&self, zone: Option<ZoneId>) {
-        let word = zone.map_or(0, |zone| zone.index() as u64 + 1);
-        self.words[ZONE].store(word, Ordering::SeqCst);
-    }
-    pub(crate) fn set_coming(&self) {
-        self.words[ZONE].store(COMING, Ordering::SeqCst);
+impl Default for TableConfig {
+    fn default() -> Self {
+        Self {
+            area_pageblocks: 64,
+            pageblocks_per_table: 256,
+        }
     }
 }
 
-impl Directory {
-    pub(crate) fn new(
+/// All page frames of a machine: which are free, and which owner has the others.
+///
+/// Shared between threads; every method takes `&self`. Onlining and offlining a range must be
+/// called by one thread at a time (the layer above holds its hotplug lock); everything else is
+/// free to run at any time.
+///
+/// ```
+/// use memplug_frame::{
+///     Class, FrameTable, FreeError, MigrateType, Request, RequestKey, Reserves, ZoneId,
+/// };
+/// use memplug_units::{CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
+///
+/// // One block of 128 MiB at the start of a machine of 1 GiB, one zone, one CPU.
+/// let geometry = Geometry::default();
+/// let table = FrameTable::new(&geometry, PageCount::new(1 << 18), 1, 1)?;
+/// let block = PfnRange::between(Pfn::new(0), Pfn::new(geometry.pages_per_block().get()));
+/// let normal = ZoneId::new(0);
+/// table.online(block, normal)?;
+///
+/// let owner = table.add_owner()?;
+/// let (cpu, order) = (CpuId::new(0), Order::ZERO);
+/// let request = Request {
+///     class: Class::new(owner, MigrateType::Movable, order),
+///     key: RequestKey::new(0),
+///     zones: &[normal],
+///     reserves: Reserves::Keep,
+/// };
+/// let pfn = table.get(cpu, &request)?;
+/// assert_eq!(table.allocation_at(pfn).map(|found| found.class.owner()), Some(owner));
+///
+/// // To go off line, all pageblocks are isolated and then emptied.
+/// for pfn in block.iter().step_by(512) {
+///     table.isolate(pfn)?;
+/// }
+/// assert!(table.get(cpu, &request).is_err());
+/// assert_eq!(table.offline(block), Err(Pfn::new(0))); // the first with a page in use
+/// table.put(pfn, order, owner)?;
+/// assert_eq!(table.offline(block), Ok(()));
+/// assert_eq!(table.put(pfn, order, owner), Err(FreeError::NotMemory { pfn }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FrameTable {
+    cpus: Cpus,
+}
+
+impl FrameTable {
+    /// A table for frames below `limit`, with `zones` zones and reservations for `cpus` CPUs.
+    /// No memory is online yet.
+    ///
+    /// # Errors
+    /// [`TableError`] if the numbers cannot be or memory is short.
+    pub fn new(
         geometry: &Geometry,
         limit: PageCount,
-        area_pageblocks: u64,
+        zones: usize,
+        cpus: u16,
     ) -> Result<Self, TableError> {
-        let per_block = geometry.pageblocks_per_block();
-        let pageblocks = (limit.get() >> PAGEBLOCK_ORDER).next_multiple_of(per_block.max(1));
-        if pageblocks == 0 || pageblocks > 1 << 28 {
-            return Err(TableError::Limit { limit });
+        Self::with_config(geometry, limit, zones, cpus, TableConfig::default())
+    }
+
+    /// As [`FrameTable::new`], laid out differently.
+    ///
+    /// # Errors
+    /// As [`FrameTable::new`].
+    pub fn with_config(
+        geometry: &Geometry,
+        limit: PageCount,
+        zones: usize,
+        cpus: u16,
+        config: TableConfig,
+    ) -> Result<Self, TableError> {
+        if cpus == 0 || cpus > MAX_CPUS || zones == 0 || zones > usize::from(u16::MAX) {
+            return Err(TableError::Machine { zones, cpus });
         }
-        let area_shift = per_block
-            .trailing_zeros()
-            .min(area_pageblocks.max(1).ilog2())
-            .min(6);
-        Ok(Self {
-            chunks: empty_cells(pageblocks.div_ceil(1 << CHUNK_SHIFT))?,
-            areas: empty_cells((pageblocks >> area_shift).div_ceil(CHUNK_AREAS as u64))?,
-            pad: AtomicU64::new(NO_PAD),
-            area_shift,
-            pageblocks,
-        })
+        let cpus = Cpus::new(geometry, limit, zones, cpus, &config)?;
+        cpus.add_owner().map_err(|_| TableError::NoMemory)?; // RESERVED
+        Ok(Self { cpus })
     }
 
     /// Frames that can be described.
-    pub(crate) fn limit(&self) -> PageCount {
-        PageCount::new(self.pageblocks << PAGEBLOCK_ORDER)
+    pub fn limit(&self) -> PageCount {
+        self.cpus.zones.blocks.limit()
     }
 
-    pub(crate) fn areas(&self) -> u64 {
-        self.pageblocks >> self.area_shift
+    /// CPUs that have reservations.
+    pub fn cpus(&self) -> u16 {
+        self.cpus.count()
     }
 
-    /// Makes the metadata of `range` exist.
-    pub(crate) fn ensure(&self, range: PfnRange) -> Result<(), TableError> {
-        if range.end().get() > self.limit().get() {
-            return Err(TableError::BeyondLimit {
-                range,
-                limit: self.limit(),
-            });
+    /// Bytes of metadata for each frame: bits, tags, areas and the reserve of tables.
+    pub fn bytes_per_frame(&self) -> f64 {
+        self.cpus.zones.bytes_per_frame()
+    }
+
+    /// Gives out the next owner number.
+    ///
+    /// # Errors
+    /// [`OwnerError`] when all numbers are in use or memory is short.
+    pub fn add_owner(&self) -> Result<OwnerId, OwnerError> {
+        self.cpus.add_owner()
+    }
+
+    /// The fast path: a chunk from the CPU's reservation, if it has one that fits. Numbers of CPUs
+    /// beyond the last wrap around. Never waits.
+    #[inline(always)] // small: what is not usual is called
+    pub fn get_cached(&self, cpu: CpuId, class: Class, key: RequestKey) -> Option<Pfn> {
+        self.cpus.get_cached(cpu, class, key)
+    }
+
+    /// A chunk for the request, from wherever it allows. [`FrameTable::get_cached`] first is quicker.
+    ///
+    /// # Errors
+    /// [`AllocError::NoMemory`] if no zone of the request has a free chunk above its watermark.
+    pub fn get(&self, cpu: CpuId, request: &Request<'_>) -> Result<Pfn, AllocError> {
+        self.cpus.get(cpu, request)
+    }
+
+    /// Frees a chunk that `owner` got with this `order`.
+    ///
+    /// # Errors
+    /// [`FreeError`] names what does not fit: freed twice, wrong order, another owner's frame,
+    /// no memory at all. Nothing is changed then.
+    #[inline(always)] // small: what is not usual is called
+    pub fn put(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
+        self.cpus.put(pfn, order, owner)
+    }
+
+    /// Splits a chunk that `owner` got with `order` into chunks of order `into`, which are then freed one
+    /// by one. Orders 9 and 10 always can be; within a pageblock a table is needed.
+    ///
+    /// # Errors
+    /// [`SplitError`]; nothing is changed then.
+    ///
+    /// ```
+    /// # use memplug_frame::{Class, FrameTable, MigrateType, Request, RequestKey, Reserves, ZoneId};
+    /// # use memplug_units::{Bytes, CpuId, Geometry, Order, PageCount, Pfn, PfnRange};
+    /// # let geometry = Geometry::with_block_size(Bytes::new(2 << 20))?;
+    /// # let table = FrameTable::new(&geometry, PageCount::new(512), 1, 1)?;
+    /// # let zone = ZoneId::new(0);
+    /// # table.online(PfnRange::between(Pfn::new(0), Pfn::new(512)), zone)?;
+    /// # let owner = table.add_owner()?;
+    /// # let class = Class::new(owner, MigrateType::Movable, Order::PAGEBLOCK);
+    /// # let (key, reserves) = (RequestKey::new(0), Reserves::Keep);
+    /// # let request = Request { class, key, zones: &[zone], reserves };
+    /// let huge = table.get(CpuId::new(0), &request)?;
+    /// table.split(huge, Order::PAGEBLOCK, Order::ZERO, owner)?;
+    /// table.put(Pfn::new(huge.get() + 17), Order::ZERO, owner)?;
+    /// assert_eq!(table.zone_counts(zone).allocated, PageCount::new(511));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn split(
+        &self,
+        pfn: Pfn,
+        order: Order,
+        into: Order,
+        owner: OwnerId,
+    ) -> Result<(), SplitError> {
+        let zones = &self.cpus.zones;
+        zones.note(zones.blocks.split(pfn, order, into, owner)?);
+        Ok(())
+    }
+
+    /// Takes a contiguous range of any pages of one zone, as `alloc_contig_range`: the caller has
+    /// isolated every pageblock that the range touches, and emptied the range. Pageblocks that lie in
+    /// it whole become chunks of order 9, all other pages chunks of order 0; see
+    /// [`FrameTable::put_range`]. They stay isolated until the caller ends that.
+    ///
+    /// # Errors
+    /// [`ContigError`]; nothing is changed then.
+    pub fn take_isolated(
+        &self,
+        range: PfnRange,
+        owner: OwnerId,
+        migrate_type: MigrateType,
+    ) -> Result<(), ContigError> {
+        if range.is_empty() || range.end().get() > self.limit().get() {
+            return Err(ContigError::Range { range });
         }
-        let of = Self::pageblocks_in(range);
-        if of.is_empty() {
-            return Ok(());
+        let zones = &self.cpus.zones;
+        let zone = zones.zone_of(split_pfn(range.start()).0);
+        let elsewhere = pageblocks_in(range).find(|&pageblock| zones.zone_of(pageblock) != zone);
+        if zone.is_none() || elsewhere.is_some() {
+            return Err(ContigError::Zone { range });
         }
-        ensure_cells(&self.chunks, of.start, of.end, 1 << CHUNK_SHIFT, |chunk| {
-            self.choose_pad(chunk);
-        })?;
-        let areas = (
-            of.start >> self.area_shift,
-            ((of.end - 1) >> self.area_shift) + 1,
-        );
-        ensure_cells(&self.areas, areas.0, areas.1, CHUNK_AREAS as u64, |_| ())
+        let class = Class::new(owner, migrate_type, Order::ZERO);
+        zones
+            .take_isolated(range, class)
+            .map_err(|pfn| ContigError::Used { pfn })
     }
 
-    /// Before the chunk is published: who finds a chunk finds a pad that was chosen.
-    fn choose_pad(&self, chunk: &Chunk) {
-        // One pageblock, one cache line: two processors then never share a line of page bits.
-        let pad = if cfg!(loom) {
-            0
-        } else {
-            (chunk.as_ptr() as usize).wrapping_neg() / size_of::<AtomicU64>() % ROWS
-        };
-        let relaxed = Ordering::Relaxed;
-        let _ = self
-            .pad
-            .compare_exchange(NO_PAD, pad as u64, relaxed, relaxed);
+    /// Frees a range that was taken contiguously.
+    ///
+    /// # Errors
+    /// The first chunk that is not the owner's; those before it are free.
+    pub fn put_range(&self, range: PfnRange, owner: OwnerId) -> Result<(), FreeError> {
+        contiguous_chunks(range).try_for_each(|(pfn, order)| self.put(pfn, order, owner))
     }
 
-    /// The words of a pageblock, if its metadata exists.
-    #[inline(always)]
-    pub(crate) fn block(&self, pageblock: Pageblock) -> Option<Block<'_>> {
-        let chunk = self
-            .chunks
-            .get((pageblock >> CHUNK_SHIFT) as usize)?
-            .get()?;
-        let at = (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize;
-        // Relaxed: after the chunk, which was published after the pad was chosen.
-        #[cfg(not(loom))]
-        let pad = self.pad.load(Ordering::Relaxed) as usize % ROWS;
-        #[cfg(loom)]
-        let pad = 0;
-        Some(Block {
-            rows: chunk[pad + at * ROWS..].first_chunk()?,
-            tag: &chunk[TAGS_AT + at],
-        })
+    /// Gives up all reservations in a zone.
+    pub fn drain_zone(&self, zone: ZoneId) {
+        self.cpus.drain_zone(zone);
     }
 
-    /// A row by its number, counted from frame 0 on, and the tag of its pageblock, if their
-    /// metadata exists. As [`Directory::block`], but where the row lies in its chunk is known
-    /// before the chunk is: from there to the row it is one load.
-    #[inline(always)]
-    pub(crate) fn row(&self, number: u64) -> Option<(&AtomicU64, &AtomicU64)> {
-        let at = (number & ((1 << ROWS_SHIFT) - 1)) as usize;
-        #[cfg(not(loom))]
-        let pad = self.pad.load(Ordering::Relaxed) as usize % ROWS;
-        #[cfg(loom)]
-        let pad = 0;
-        let chunk = self.chunks.get((number >> ROWS_SHIFT) as usize)?.get()?;
-        Some((&chunk[pad + at], &chunk[TAGS_AT + at / ROWS]))
+    /// Gives up the reservations of migrate types that are `concerned` for which `stale` says so,
+    /// told for which kind of request they were made and in which zone they lie: where requests
+    /// are served from has changed.
+    pub fn drain_stale(
+        &self,
+        concerned: impl Fn(MigrateType) -> bool,
+        stale: impl Fn(RequestKey, ZoneId) -> bool,
+    ) {
+        self.cpus.drain_stale(concerned, stale);
     }
 
-    /// The tag of a pageblock, if its metadata exists.
-    #[inline(always)]
-    pub(crate) fn tag(&self, pageblock: Pageblock) -> Option<&AtomicU64> {
-        let chunk = (pageblock >> CHUNK_SHIFT) as usize;
-        let chunk = self.chunks.get(chunk)?.get()?;
-        Some(&chunk[TAGS_AT + (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize])
+    /// Gives up all reservations of one CPU.
+    pub fn drain_cpu(&self, cpu: CpuId) {
+        self.cpus.drain_cpu(cpu);
     }
 
-    /// The area of a pageblock, and the bit of the pageblock in its words.
-    #[inline]
-    pub(crate) fn area_of(&self, pageblock: Pageblock) -> Option<(Area<'_>, u64)> {
-        let area = self.area(pageblock >> self.area_shift)?;
-        Some((area, 1 << (pageblock & ((1 << self.area_shift) - 1))))
+    /// Gives up all reservations: no free page is in a per-CPU cache afterwards, as far as
+    /// no thread makes a new one meanwhile.
+    pub fn drain(&self) {
+        self.cpus.drain();
     }
 
-    /// The bit of a pageblock in the words of the area, if it lies in this one.
-    #[inline]
-    pub(crate) fn bit_in(&self, area: u64, pageblock: Pageblock) -> Option<u32> {
-        let bit = pageblock.checked_sub(self.first_in(area))?;
-        (bit < self.area_pageblocks()).then_some(bit as u32)
+    /// Makes the metadata for a range exist, so that onlining it cannot fail for want of it.
+    ///
+    /// # Errors
+    /// [`TableError::BeyondLimit`] or [`TableError::NoMemory`].
+    pub fn prepare(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
+        self.cpus.zones.ensure(range, zone)
     }
 
-    /// An area by its number.
-    #[inline]
-    pub(crate) fn area(&self, number: u64) -> Option<Area<'_>> {
-        let chunk = self.areas.get(number as usize / CHUNK_AREAS)?.get()?;
-        let at = number as usize % CHUNK_AREAS;
-        Some(Area {
-            number,
-            words: chunk[at * AREA_WORDS..].first_chunk()?,
-        })
+    /// Puts a range of whole areas into the zone, all free. It can be allocated from at once.
+    ///
+    /// # Errors
+    /// As [`FrameTable::prepare`]; after a successful `prepare` of the same range, none.
+    pub fn online(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
+        self.online_holding(range, zone, PfnRange::between(range.start(), range.start()))
     }
 
-    /// Whether two pageblocks lie in the same zone.
-    #[inline(always)]
-    pub(crate) fn are_in_one_zone(&self, one: Pageblock, other: Pageblock) -> bool {
-        let (one, other) = (one >> self.area_shift, other >> self.area_shift);
-        if one == other {
-            return true;
+    /// As [`FrameTable::online`], but the whole pageblocks in `held` (the block's own memory map,
+    /// `memmap_on_memory`) are held by [`RESERVED`](crate::RESERVED) from the start.
+    ///
+    /// # Errors
+    /// As [`FrameTable::prepare`].
+    pub fn online_holding(
+        &self,
+        range: PfnRange,
+        zone: ZoneId,
+        held: PfnRange,
+    ) -> Result<(), TableError> {
+        self.prepare(range, zone)?;
+        self.online_prepared(range, zone, held);
+        Ok(())
+    }
+
+    /// As [`FrameTable::online_holding`], without making metadata: that was done by a successful
+    /// [`FrameTable::prepare`] of the range for the zone. Areas without it stay as they are.
+    pub fn online_prepared(&self, range: PfnRange, zone: ZoneId, held: PfnRange) {
+        self.cpus.zones.online(range, zone, held);
+    }
+
+    /// Marks pages of a range that just came online as held by [`RESERVED`](crate::RESERVED): holes in
+    /// boot memory, firmware. To be called before anything is allocated from it.
+    pub fn hold(&self, range: PfnRange) {
+        self.cpus.zones.hold(range);
+    }
+
+    /// Turns held whole pageblocks into isolated, free ones: the block is on its way out.
+    pub fn release_held(&self, held: PfnRange) {
+        self.cpus.zones.blocks.release_held(held);
+    }
+
+    /// Makes whole pageblocks that are isolated and free held ones: the block stays after all.
+    pub fn hold_again(&self, held: PfnRange) {
+        self.cpus.zones.blocks.hold_again(held);
+    }
+
+    /// Isolates the pageblock that starts at `pfn`: nothing is allocated there any more.
+    ///
+    /// # Errors
+    /// [`IsolateError`] if it is isolated already, or not online.
+    pub fn isolate(&self, pfn: Pfn) -> Result<(), IsolateError> {
+        self.cpus.zones.isolate(pfn)
+    }
+
+    /// Puts an isolated pageblock back into service. Does nothing if it is not isolated.
+    pub fn unisolate(&self, pfn: Pfn) {
+        self.cpus.zones.unisolate(pfn);
+    }
+
+    /// Whether the pageblock at `pfn` is isolated.
+    pub fn is_isolated(&self, pfn: Pfn) -> bool {
+        let tag = self.cpus.zones.blocks.tag(split_pfn(pfn).0);
+        tag.is_some_and(|tag| tag.isolated())
+    }
+
+    /// To be called when pageblocks of the range have been isolated: what CPUs have reserved in its
+    /// zones was reserved when more was free. They give it up where what is left does not show that
+    /// there still is enough.
+    pub fn isolated(&self, range: PfnRange) {
+        let zones = &self.cpus.zones;
+        zones.short_zones(range, |zone| self.cpus.drain_zone(zone));
+    }
+
+    /// First frame of the first pageblock of the range that is not isolated and wholly free.
+    pub fn first_not_free(&self, range: PfnRange) -> Option<Pfn> {
+        self.cpus.zones.blocks.first_not_free(range)
+    }
+
+    /// Takes a range of whole blocks out of its zone.
+    ///
+    /// # Errors
+    /// The first frame of a pageblock that is not isolated and wholly free; nothing changed.
+    pub fn offline(&self, range: PfnRange) -> Result<(), Pfn> {
+        self.cpus.zones.offline(range)
+    }
+
+    /// Sets the watermarks of a zone. All zero, the default, turns them off.
+    pub fn set_watermarks(&self, zone: ZoneId, marks: Watermarks) {
+        if self.cpus.zones.set_watermarks(zone, marks) {
+            self.cpus.drain_zone(zone);
         }
-        let (Some(one), Some(other)) = (self.area(one), self.area(other)) else {
-            return false;
-        };
-        one.words[ZONE].load(Ordering::SeqCst) == other.words[ZONE].load(Ordering::SeqCst)
     }
 
-    /// The tags of an area's pageblocks. Areas never cross chunks.
-    #[inline]
-    pub(crate) fn tags(&self, area: u64) -> Option<&[AtomicU64]> {
-        let first = area << self.area_shift;
-        let chunk = self.chunks.get((first >> CHUNK_SHIFT) as usize)?.get()?;
-        let at = TAGS_AT + (first & ((1 << CHUNK_SHIFT) - 1)) as usize;
-        chunk.get(at..at + (1 << self.area_shift))
+    /// The watermarks of a zone.
+    pub fn watermarks(&self, zone: ZoneId) -> Watermarks {
+        self.cpus.zones.watermarks(zone)
     }
 
-    /// All area words with every pageblock of an area set.
-    pub(crate) fn full_area(&self) -> u64 {
-        if self.area_shift == 6 {
-            u64::MAX
-        } else {
-            (1 << (1u64 << self.area_shift)) - 1
+    /// Whether the zone was below its low watermark when its free pages were last counted: a
+    /// wish for reclaim. Cleared when a count finds it at or above high.
+    pub fn is_pressed(&self, zone: ZoneId) -> bool {
+        self.cpus.zones.is_pressed(zone)
+    }
+
+    /// Counts the zone's free pages now and updates [`FrameTable::is_pressed`].
+    pub fn recount(&self, zone: ZoneId) -> PageCount {
+        self.cpus.zones.recount(zone)
+    }
+
+    /// The pages of a zone.
+    pub fn zone_counts(&self, zone: ZoneId) -> ZoneCounts {
+        self.cpus.zones.zone_counts(zone)
+    }
+
+    /// Free pages of a zone outside a range of whole areas (a block), counted no further than to
+    /// `enough`: how much room there is for what has to leave the range.
+    ///
+    /// Looks where free pages are listed first, so that it costs as much as what is wanted and not
+    /// as much as the zone, unless there is hardly so much.
+    pub fn free_outside(&self, zone: ZoneId, range: PfnRange, enough: PageCount) -> PageCount {
+        self.cpus.zones.free_outside(zone, range, enough)
+    }
+
+    /// The pages of a range of whole pageblocks. Pages that are not online do not count.
+    pub fn range_counts(&self, range: PfnRange) -> ZoneCounts {
+        self.cpus.zones.range_counts(range)
+    }
+
+    /// Appends the chunks allocated in a range of whole pageblocks, ascending, until `limit`
+    /// are found. A chunk of order 10 counts for the pageblock of its head.
+    pub fn allocations(&self, range: PfnRange, limit: usize, found: &mut Vec<Allocation>) {
+        let blocks = &self.cpus.zones.blocks;
+        for pageblock in blocks.described(range) {
+            if found.len() >= limit {
+                return;
+            }
+            blocks.allocations(pageblock, limit, found);
         }
     }
 
-    /// Pageblocks of an area.
-    pub(crate) fn area_pageblocks(&self) -> u64 {
-        1 << self.area_shift
+    /// The allocation that holds a frame, if it is allocated.
+    pub fn allocation_at(&self, pfn: Pfn) -> Option<Allocation> {
+        self.cpus.zones.blocks.allocation_at(pfn)
     }
 
-    /// The area of a pageblock.
-    pub(crate) fn area_number(&self, pageblock: Pageblock) -> u64 {
-        pageblock >> self.area_shift
+    /// The class of all allocations in the pageblock at `pfn`, if they have one in common and
+    /// there may be any.
+    pub fn uniform_class(&self, pfn: Pfn) -> Option<Class> {
+        self.cpus.zones.blocks.uniform_class(split_pfn(pfn).0)
     }
 
-    /// First pageblock of an area.
-    pub(crate) fn first_in(&self, area: u64) -> Pageblock {
-        area << self.area_shift
+    /// Wholly free pageblocks that a count finds, for the models.
+    #[cfg(loom)]
+    pub fn counted_whole(&self, zone: ZoneId) -> u64 {
+        self.cpus.zones.counted_whole(zone)
     }
-
-    /// The areas of a range of whole blocks.
-    pub(crate) fn areas_in(&self, range: PfnRange) -> core::ops::Range<u64> {
-        let shift = u32::from(PAGEBLOCK_ORDER) + self.area_shift;
-        range.start().get() >> shift..range.end().get() >> shift
-    }
-
-    /// The areas that a range touches, as far as they can be described.
-    pub(crate) fn areas_of(&self, range: PfnRange) -> core::ops::Range<u64> {
-        let of = self.described(range);
-        of.start >> self.area_shift..of.end.div_ceil(1 << self.area_shift)
-    }
-
-    pub(crate) fn pageblocks_in(range: PfnRange) -> core::ops::Range<Pageblock> {
-        range.start().get() >> PAGEBLOCK_ORDER..range.end().get().div_ceil(1 << PAGEBLOCK_ORDER)
-    }
-
-    /// The same, as far as they can be described: any range may be asked about.
-    pub(crate) fn described(&self, range: PfnRange) -> core::ops::Range<Pageblock> {
-        let all = Self::pageblocks_in(range);
-        all.start..all.end.min(self.pageblocks)
-    }
-
-    /// Bytes of metadata that exist for each frame described, everything counted.
-    pub(crate) fn bytes_per_frame(&self) -> f64 {
-        let words = ROWS as f64 + 1.0 + AREA_WORDS as f64 / (1u64 << self.area_shift) as f64;
-        words * 8.0 / (1u64 << PAGEBLOCK_ORDER) as f64
-    }
-}
-
-fn empty_cells<T>(count: u64) -> Result<Box<[OnceBox<T>]>, TableError> {
-    let mut cells = Vec::new();
-    cells
-        .try_reserve_exact(count as usize)
-        .map_err(|_| TableError::NoMemory)?;
-    cells.resize_with(count as usize, OnceBox::new);
-    Ok(cells.into())
-}
-
-/// Fills the cells that describe `start..end`, `each` of them a cell; `prepare` sees what is put
-/// into one before anyone else does.
-fn ensure_cells<const N: usize>(
-    cells: &[OnceBox<[AtomicU64; N]>],
-    start: u64,
-    end: u64,
-    each: u64,
-    prepare: impl Fn(&[AtomicU64; N]),
-) -> Result<(), TableError> {
-    for cell in &cells[(start / each) as usize..end.div_ceil(each) as usize] {
-        cell.get_or_try_init(|| zeroed_array().inspect(|words| prepare(words)))
-            .map_err(|NoTableMemory| TableError::NoMemory)?;
-    }
-    Ok(())
-}
-
-/// The pageblock a frame lies in, and its page there.
-#[inline(always)]
-pub(crate) const fn split(pfn: Pfn) -> (Pageblock, usize) {
-    (
-        pfn.get() >> PAGEBLOCK_ORDER,
-        (pfn.get() & ((1 << PAGEBLOCK_ORDER) - 1)) as usize,
-    )
-}
-
-/// The frame of a page in a pageblock.
-#[inline(always)]
-pub(crate) const fn join(pageblock: Pageblock, page: usize) -> Pfn {
-    Pfn::new(pageblock << PAGEBLOCK_ORDER | page as u64)
 }

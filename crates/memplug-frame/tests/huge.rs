@@ -6,7 +6,7 @@
 #![cfg(not(loom))]
 
 use memplug_frame::{
-    Class, FrameTable, MigrateType, Processor, Request, RequestKey, Reserves, Watermarks, ZoneId,
+    Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 use proptest::prelude::*;
@@ -20,7 +20,6 @@ const PAGEBLOCKS: u64 = 64 * BLOCKS;
 
 struct Machine<'t> {
     table: &'t FrameTable,
-    own: Processor<'t>,
     owner: OwnerId,
     /// First pageblock of a chunk, and how many it has.
     held: BTreeMap<u64, u64>,
@@ -43,7 +42,6 @@ impl<'t> Machine<'t> {
     fn new(table: &'t FrameTable, marks: u64) -> Self {
         Self {
             table,
-            own: table.processor(CpuId::new(0)).expect("nobody has it"),
             owner: table.add_owner().expect("the first"),
             held: BTreeMap::new(),
             min: marks,
@@ -63,13 +61,7 @@ impl<'t> Machine<'t> {
             .count() as u64
     }
 
-    /// By the processor of its own, or a number.
-    fn get(
-        &mut self,
-        cpu: Option<u16>,
-        order: Order,
-        reserves: Reserves,
-    ) -> Result<(), TestCaseError> {
+    fn get(&mut self, cpu: u16, order: Order, reserves: Reserves) -> Result<(), TestCaseError> {
         let count = order.pages().get() / 512;
         let class = Class::new(self.owner, MigrateType::Movable, order);
         let request = Request {
@@ -78,16 +70,9 @@ impl<'t> Machine<'t> {
             zones: &[ZONE],
             reserves,
         };
-        let got = match cpu.map(CpuId::new) {
-            Some(cpu) => {
-                let cached = self.table.get_cached(cpu, class, KEY);
-                cached.or_else(|| self.table.get(cpu, &request).ok())
-            }
-            None => {
-                let cached = self.own.get_cached(class, KEY);
-                cached.or_else(|| self.own.get(&request).ok())
-            }
-        };
+        let cpu = CpuId::new(cpu);
+        let cached = self.table.get_cached(cpu, class, KEY);
+        let got = cached.or_else(|| self.table.get(cpu, &request).ok());
         let room = (0..PAGEBLOCKS)
             .step_by(count as usize)
             .any(|first| (first..first + count).all(|pageblock| self.is_free(pageblock)));
@@ -103,8 +88,8 @@ impl<'t> Machine<'t> {
         Ok(())
     }
 
-    /// By the processor of its own or not; which order it was.
-    fn put(&mut self, nth: usize, own: bool) -> Result<Order, TestCaseError> {
+    /// Which order it was.
+    fn put(&mut self, nth: usize) -> Result<Order, TestCaseError> {
         if self.held.is_empty() {
             return Ok(Order::MAX);
         }
@@ -116,12 +101,7 @@ impl<'t> Machine<'t> {
             Order::MAX
         };
         let pfn = Pfn::new(first * 512);
-        let put = match own {
-            true => self.own.put(pfn, order, self.owner),
-            false => self.table.put(pfn, order, self.owner),
-        };
-        prop_assert_eq!(put, Ok(()));
-        prop_assert!(self.own.put(pfn, order, self.owner).is_err());
+        prop_assert_eq!(self.table.put(pfn, order, self.owner), Ok(()));
         prop_assert!(self.table.put(pfn, order, self.owner).is_err());
         Ok(order)
     }
@@ -129,28 +109,22 @@ impl<'t> Machine<'t> {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many gets on a processor, of which order, from the reserves too.
-    Get(Option<u16>, bool, bool, u8),
-    /// So many puts, each of one of those held, by the processor of its own or not.
-    Put(Vec<usize>, bool),
-    /// So many puts by the processor of its own, and after each a get of the same order.
+    /// So many gets on a CPU, of which order, from the reserves too.
+    Get(u16, bool, bool, u8),
+    /// So many puts, each of one of those held.
+    Put(Vec<usize>),
+    /// So many puts, and after each a get of the same order.
     Replace(Vec<usize>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (
-            prop::option::of(0..2u16),
-            any::<bool>(),
-            any::<bool>(),
-            1..80u8
-        )
+        (0..2u16, any::<bool>(), any::<bool>(), 1..80u8)
             .prop_map(|(cpu, two, reserves, many)| Step::Get(cpu, two, reserves, many)),
-        (prop::collection::vec(any::<usize>(), 1..60), any::<bool>())
-            .prop_map(|(which, own)| Step::Put(which, own)),
+        prop::collection::vec(any::<usize>(), 1..60).prop_map(Step::Put),
         prop::collection::vec(any::<usize>(), 1..8).prop_map(Step::Replace),
         // All comes back: areas that had been used up are free as a whole.
-        any::<bool>().prop_map(|own| Step::Put(vec![0; PAGEBLOCKS as usize], own)),
+        Just(Step::Put(vec![0; PAGEBLOCKS as usize])),
     ]
 }
 
@@ -171,15 +145,15 @@ proptest! {
                         machine.get(cpu, order, reserves)?;
                     }
                 }
-                Step::Put(which, own) => {
+                Step::Put(which) => {
                     for nth in which {
-                        machine.put(nth, own)?;
+                        machine.put(nth)?;
                     }
                 }
                 Step::Replace(which) => {
                     for nth in which {
-                        let order = machine.put(nth, true)?;
-                        machine.get(None, order, Reserves::Keep)?;
+                        let order = machine.put(nth)?;
+                        machine.get(0, order, Reserves::Keep)?;
                     }
                 }
             }

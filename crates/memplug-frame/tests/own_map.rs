@@ -3,7 +3,8 @@
 #![cfg(not(loom))]
 
 use memplug_frame::{
-    AllocError, Class, FrameTable, MigrateType, RESERVED, Request, RequestKey, Reserves, ZoneId,
+    AllocError, Class, FrameTable, MigrateType, RESERVED, Request, RequestKey, Reserves,
+    TableConfig, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 
@@ -17,7 +18,11 @@ fn range(first: u64, pageblocks: u64) -> PfnRange {
 fn table(area_pageblocks: u64) -> (FrameTable, OwnerId) {
     let geometry = Geometry::with_block_size(Bytes::new(8 << 20)).expect("a power of two");
     let pages = PageCount::new(4096);
-    let table = FrameTable::with_areas(&geometry, pages, 2, 1, area_pageblocks).expect("small");
+    let config = TableConfig {
+        area_pageblocks,
+        ..TableConfig::default()
+    };
+    let table = FrameTable::with_config(&geometry, pages, 2, 1, config).expect("small");
     let owner = table.add_owner().expect("the first");
     (table, owner)
 }

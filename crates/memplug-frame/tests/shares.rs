@@ -121,35 +121,3 @@ fn threads_that_take_all_they_can_leave_min_but_for_a_chunk_each() {
         assert!(machine.free() >= least, "round {round}");
     }
 }
-
-/// Two that replace what they hold keep to areas that lie apart, however long they do.
-#[test]
-fn what_processors_replace_stays_apart() {
-    let machine = Machine::new(1024, 3, 1);
-    let mut held = [Vec::new(), Vec::new()];
-    // Both have asked before either takes much.
-    for (cpu, held) in held.iter_mut().enumerate() {
-        held.extend(machine.get(cpu as u16, Order::PAGEBLOCK));
-    }
-    for (cpu, held) in held.iter_mut().enumerate() {
-        held.extend((0..200).filter_map(|_| machine.get(cpu as u16, Order::PAGEBLOCK)));
-    }
-    let mut random = 1u64;
-    for _ in 0..5000 {
-        for (cpu, held) in held.iter_mut().enumerate() {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            let at = (random >> 33) as usize % held.len();
-            machine.put(held[at], Order::PAGEBLOCK);
-            held[at] = machine.get(cpu as u16, Order::PAGEBLOCK).expect("just put");
-        }
-    }
-    // Groups of four areas of four pageblocks.
-    let groups = held.map(|held| {
-        let groups = held.iter().map(|pfn| pfn.get() / (16 * CHUNK));
-        groups.collect::<std::collections::BTreeSet<_>>()
-    });
-    let shared = groups[0].intersection(&groups[1]).count();
-    assert!(shared <= 1, "{groups:?}");
-}

@@ -9,9 +9,7 @@ use crate::owners::{ActorPages, Temper};
 use crate::platform::lock;
 use crate::world::World;
 use memplug_core::units::{CpuId, NodeId, Order, PageCount, Pfn, PfnRange};
-use memplug_core::{
-    BlockState, MigrateType, Owner, PageError, PageRequest, WatermarkPolicy, ZoneKind,
-};
+use memplug_core::{BlockState, MigrateType, Owner, PageRequest, WatermarkPolicy, ZoneKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -170,7 +168,7 @@ impl World {
         let wish = self.wish(temper);
         let changes = self.with_held(|held| held.changes);
         let cpu = CpuId::new(self.roll(|rng| rng.below(5)) as u16);
-        let got = self.alloc(cpu, &owner, &wish.request());
+        let got = self.machine().alloc(cpu, &owner, &wish.request());
         self.say(|| format!("actor {index} asks for {wish:?}: {got:?}"));
         let undisturbed = changes == self.with_held(|held| held.changes);
         match got {
@@ -187,21 +185,6 @@ impl World {
                 None
             }
         }
-    }
-
-    /// By a processor's number, or by a processor that the actor has to itself for a moment. Some never
-    /// leave it: what they keep lies there until somebody needs it.
-    fn alloc(&self, cpu: CpuId, owner: &Owner, request: &PageRequest) -> Result<Pfn, PageError> {
-        let own = self.once_in(3).then(|| self.machine().processor(cpu).ok());
-        let Some(mut mine) = own.flatten() else {
-            return self.machine().alloc(cpu, owner, request);
-        };
-        self.reach("allocated by a processor of its own");
-        let got = mine.alloc(owner, request);
-        if self.once_in(4) {
-            std::mem::forget(mine);
-        }
-        got
     }
 
     /// Writes an allocation into the books and stamps its frames.

@@ -8,7 +8,7 @@
 use crate::Violation;
 use crate::contents::Contents;
 use memplug_core::units::{NodeId, PfnRange};
-use memplug_core::{Errno, Observation, Platform, PlatformError, ProcessorFence, Step};
+use memplug_core::{Errno, Observation, Platform, PlatformError, Step};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -190,11 +190,6 @@ impl SimPlatform {
 impl Platform for SimPlatform {
     fn now(&self) -> Duration {
         Duration::from_micros(self.micros.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn processor_fence(&self) -> Option<ProcessorFence> {
-        // There is one thread.
-        Some(ProcessorFence::new(|| ()))
     }
 
     fn attach(&self, range: PfnRange, _: NodeId) -> Result<(), PlatformError> {

@@ -55,7 +55,6 @@ mod watch;
 
 pub use builder::{Commit, MachineBuilder};
 pub use error::{BuildError, PlugError, PoolError};
-pub use fence::processor_fence;
 pub use machine::Machine;
 pub use memory::{DeviceMemory, MemoryUse};
 pub use page::{NotThisPage, Page, Pool, Relocate, Relocation};

@@ -13,7 +13,7 @@ use crate::builder::Commit;
 use crate::error::platform_error;
 use crate::sys::{Access, Arena, Backing, BackingKind, Place, rss};
 use crate::watch::Watchers;
-use memplug_core::{Observation, Platform, PlatformError, ProcessorFence, Step};
+use memplug_core::{Observation, Platform, PlatformError, Step};
 use memplug_units::{Bytes, Geometry, NodeId, PfnRange};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -197,10 +197,6 @@ fn uses_memory(kind: &BackingKind) -> bool {
 impl Platform for Memory {
     fn now(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    fn processor_fence(&self) -> Option<ProcessorFence> {
-        crate::fence::processor_fence()
     }
 
     fn attach(&self, range: PfnRange, node: NodeId) -> Result<(), PlatformError> {

@@ -10,8 +10,6 @@
 mod claims;
 mod frees;
 mod isolation;
-mod kept;
-mod pagesets;
 mod plugging;
 mod recent;
 

@@ -10,8 +10,8 @@ mod ops;
 mod plain;
 
 use memplug_frame::{
-    AllocError, Allocation, Class, FrameTable, MigrateType, Processor, ProcessorFence, RESERVED,
-    Request, RequestKey, Reserves, ZoneId,
+    AllocError, Allocation, Class, FrameTable, MigrateType, RESERVED, Request, RequestKey,
+    Reserves, SplitError, TableConfig, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
 use ops::{Op, Shape, op};
@@ -33,10 +33,7 @@ const KEYS: [&[ZoneId]; 6] = [
     &[],
 ];
 
-/// The processor that somebody has to himself; others may use its number at the same time.
-const OWN: CpuId = CpuId::new(0);
-
-/// A processor, class and key as numbers.
+/// A CPU, class and key as numbers.
 type Who = (u16, u32, u16, usize, u8);
 
 fn who(cpu: u16, class: Class, key: usize) -> Who {
@@ -44,21 +41,13 @@ fn who(cpu: u16, class: Class, key: usize) -> Who {
     (cpu, owner, order, class.migrate_type() as usize, key as u8)
 }
 
-/// Whether chunks of the order may be taken again that were put back last.
-fn is_again(order: Order) -> bool {
-    (1..=6).contains(&order.get())
-}
-
 /// The table, the model, and what is alive.
 struct Machine {
-    /// Kept for good: the processor refers to it.
-    table: &'static FrameTable,
-    own: Option<Processor<'static>>,
+    table: FrameTable,
     plain: Plain,
     live: Vec<Allocation>,
-    /// Where each processor, class and key was served last; where it has a pageset as well as a
-    /// reservation, all places.
-    served: HashMap<Who, Vec<usize>>,
+    /// The pageblock where each CPU, class and key was served last.
+    served: HashMap<Who, usize>,
 }
 
 impl Machine {
@@ -66,17 +55,18 @@ impl Machine {
         let block = Bytes::new((shape.block_pageblocks as u64) << 21);
         let geometry = Geometry::with_block_size(block).expect("a power of two");
         let limit = PageCount::new((shape.blocks * shape.block_pageblocks * PAGES) as u64);
-        let table = FrameTable::new(&geometry, limit, ZONES, CPUS).expect("small");
-        // There is one thread.
-        let table = table.with_processor_fence(Some(ProcessorFence::new(|| ())));
-        let table: &FrameTable = Box::leak(Box::new(table));
+        // A table for each pageblock: what fails fails for want of memory.
+        let config = TableConfig {
+            pageblocks_per_table: 1,
+            ..TableConfig::default()
+        };
+        let table = FrameTable::with_config(&geometry, limit, ZONES, CPUS, config).expect("small");
         for number in 1..OWNERS {
             assert_eq!(table.add_owner(), Ok(OwnerId::new(number)));
         }
         let plain = Plain::new(shape.blocks, shape.block_pageblocks * PAGES);
         let mut machine = Self {
             table,
-            own: table.processor(OWN).ok(),
             plain,
             live: Vec::new(),
             served: HashMap::new(),
@@ -98,21 +88,20 @@ impl Machine {
                 key,
                 times,
                 cached_first,
-                own,
             } => {
                 let order = Order::new(order).expect("at most 10");
                 let class = Class::new(OwnerId::new(owner), MigrateType::ALL[mt], order);
                 for _ in 0..times {
-                    if !self.get(own, cpu, class, key, cached_first)? {
+                    if !self.get(cpu, class, key, cached_first)? {
                         break;
                     }
                 }
             }
-            &Op::Put { pick, times, own } => {
+            &Op::Put { pick, times } => {
                 for _ in 0..times.min(self.live.len()) {
                     let gone = self.live.swap_remove(pick % self.live.len());
                     let (order, owner) = (gone.class.order(), gone.class.owner());
-                    self.put(own, gone.pfn, order, owner)?;
+                    self.put(gone.pfn, order, owner)?;
                 }
             }
             &Op::PutWrong {
@@ -121,12 +110,11 @@ impl Machine {
                 order,
                 owner,
                 twice,
-                own,
-            } => self.put_wrong(own, pick, offset, order, owner, twice)?,
-            &Op::PutForeign { pfn, order, own } => {
+            } => self.put_wrong(pick, offset, order, owner, twice)?,
+            &Op::PutForeign { pfn, order } => {
                 let order = Order::new(order).expect("at most 10");
                 // Owner 77 was never registered and owns nothing.
-                self.put(own, Pfn::new(pfn), order, OwnerId::new(77))?;
+                self.put(Pfn::new(pfn), order, OwnerId::new(77))?;
             }
             Op::Online { block, zone, holds } => self.online(*block, *zone, holds),
             &Op::Offline { block, evacuate } => self.offline(block, evacuate)?,
@@ -136,72 +124,44 @@ impl Machine {
                 self.table.drain();
                 prop_assert!(self.cached().iter().all(|&cached| !cached));
             }
-            Op::Leave => {
-                self.own = None;
-                self.own = self.table.processor(OWN).ok();
-                prop_assert!(self.own.is_some());
-            }
+            &Op::Split { pick, into } => self.split(pick, into)?,
         }
         Ok(())
     }
 
-    /// Which pageblocks have free pages that a processor has reserved.
+    /// Which pageblocks have free pages that a CPU has reserved.
     fn cached(&self) -> Vec<bool> {
         let all = 0..self.plain.pageblocks();
         all.map(|at| self.table.range_counts(range(at * PAGES, PAGES)).cached > PageCount::ZERO)
             .collect()
     }
 
-    /// Pageblocks that may be reserved for one of these.
-    fn reserved(&self, who: [Who; 2], order: Order) -> Vec<usize> {
+    /// The pageblock that may be reserved for these requests.
+    fn reserved(&self, who: Who) -> Option<usize> {
         let is_cached =
             |at| self.table.range_counts(range(at * PAGES, PAGES)).cached > PageCount::ZERO;
-        let places = who.iter().filter_map(|who| self.served.get(who)).flatten();
-        // What was put back last may be taken in the zone of a reservation that has nothing left.
-        let reserved = places.filter(|&&at| is_again(order) || is_cached(at));
-        reserved.copied().collect()
-    }
-
-    fn note_served(&mut self, own: bool, [shared, who]: [Who; 2], at: usize) {
-        let places = self.served.entry(who).or_default();
-        places.retain(|_| own);
-        places.push(at);
-        if own {
-            // It may be the reservation that all have who have the number.
-            self.served.entry(shared).or_default().push(at);
-        }
+        self.served.get(&who).copied().filter(|&at| is_cached(at))
     }
 
     /// One request; whether it was served.
-    fn get(
-        &mut self,
-        own: bool,
-        cpu: u16,
-        class: Class,
-        key: usize,
-        cached_first: bool,
-    ) -> TestResult<bool> {
+    fn get(&mut self, cpu: u16, class: Class, key: usize, cached_first: bool) -> TestResult<bool> {
         let zones = KEYS[key];
         let order = class.order();
         let due = |&zone: &ZoneId| self.plain.has_run(zone, order);
         let should = zones.iter().copied().find(due);
-        let number = if own { OWN.get() } else { cpu % CPUS };
-        let shared = who(number, class, key);
-        let who = if own { who(CPUS, class, key) } else { shared };
-        let reserved = self.reserved([shared, who], order);
+        let who = who(cpu % CPUS, class, key);
+        let reserved = self.reserved(who);
         let cpu = CpuId::new(cpu);
         let zone_key = RequestKey::new(key as u16);
-        let mut mine = self.own.as_mut().filter(|_| own);
-        let fast = match &mut mine {
-            _ if !cached_first => None,
-            Some(mine) => mine.get_cached(class, zone_key),
-            None => self.table.get_cached(cpu, class, zone_key),
+        let fast = match cached_first {
+            true => self.table.get_cached(cpu, class, zone_key),
+            false => None,
         };
         // Wholly free pageblocks need no reservation; that they come from the zone which is due is
         // seen below.
         let whole = order >= Order::PAGEBLOCK;
         prop_assert!(
-            fast.is_none() || whole || !reserved.is_empty(),
+            fast.is_none() || whole || reserved.is_some(),
             "served from nowhere"
         );
         let request = Request {
@@ -212,9 +172,7 @@ impl Machine {
         };
         let got = match fast {
             Some(pfn) => pfn,
-            None => match mine
-                .map_or_else(|| self.table.get(cpu, &request), |mine| mine.get(&request))
-            {
+            None => match self.table.get(cpu, &request) {
                 Ok(pfn) => pfn,
                 Err(error) => {
                     prop_assert_eq!(error, AllocError::NoMemory { order });
@@ -229,15 +187,10 @@ impl Machine {
             .get(got, class, zones)
             .map_err(TestCaseError::fail)?;
         prop_assert!(
-            from == should
-                || reserved.contains(&at)
-                || is_again(order)
-                    && reserved
-                        .iter()
-                        .any(|at| self.plain.zone_of(at * PAGES) == from),
+            from == should || reserved == Some(at),
             "served from {from:?}, {should:?} was due"
         );
-        self.note_served(own, [shared, who], at);
+        self.served.insert(who, at);
         self.live.push(Allocation { pfn: got, class });
         let found = self.table.allocation_at(got);
         prop_assert_eq!(found, Some(Allocation { pfn: got, class }));
@@ -245,25 +198,14 @@ impl Machine {
     }
 
     /// A free with whatever numbers; the outcome is the model's.
-    fn put(
-        &mut self,
-        own: bool,
-        pfn: Pfn,
-        order: Order,
-        owner: OwnerId,
-    ) -> Result<(), TestCaseError> {
+    fn put(&mut self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), TestCaseError> {
         let due = self.plain.put(pfn, order, owner);
-        let put = match self.own.as_mut().filter(|_| own) {
-            Some(mine) => mine.put(pfn, order, owner),
-            None => self.table.put(pfn, order, owner),
-        };
-        prop_assert_eq!(put, due);
+        prop_assert_eq!(self.table.put(pfn, order, owner), due);
         Ok(())
     }
 
     fn put_wrong(
         &mut self,
-        own: bool,
         pick: usize,
         offset: u64,
         order: Option<u8>,
@@ -278,9 +220,8 @@ impl Machine {
         let (right_order, right_owner) = (class.order(), class.owner());
         if twice {
             self.live.swap_remove(pick);
-            // By one and the other: what one has in a pageset is free for all.
-            self.put(own, pfn, right_order, right_owner)?;
-            return self.put(offset.is_multiple_of(2), pfn, right_order, right_owner);
+            self.put(pfn, right_order, right_owner)?;
+            return self.put(pfn, right_order, right_owner);
         }
         let wrong = Pfn::new(pfn.get() + offset);
         let order = order.map_or(right_order, |order| Order::new(order).expect("at most 10"));
@@ -289,10 +230,38 @@ impl Machine {
         if owner == RESERVED && order == Order::ZERO {
             return Ok(());
         }
-        self.put(own, wrong, order, owner)?;
+        self.put(wrong, order, owner)?;
         let plain = &self.plain;
         self.live
             .retain(|chunk| plain.allocation_at(chunk.pfn.get() as usize).is_some());
+        Ok(())
+    }
+
+    /// A chunk that is held becomes several; what is freed is each of them.
+    fn split(&mut self, pick: usize, into: u8) -> Result<(), TestCaseError> {
+        if self.live.is_empty() {
+            return Ok(());
+        }
+        let pick = pick % self.live.len();
+        let Allocation { pfn, class } = self.live[pick];
+        let (order, owner) = (class.order(), class.owner());
+        let into = Order::new(into).expect("at most 10");
+        let done = self.table.split(pfn, order, into, owner);
+        if into >= order {
+            prop_assert_eq!(done, Err(SplitError::NotLower { order, into }));
+            return Ok(());
+        }
+        prop_assert_eq!(done, Ok(()));
+        prop_assert!(self.table.split(pfn, order, into, owner).is_err());
+        let class = Class::new(owner, class.migrate_type(), into);
+        self.plain.split(pfn, order, class);
+        self.live.swap_remove(pick);
+        for first in range(pfn.get() as usize, chunk_pages(order))
+            .iter()
+            .step_by(chunk_pages(into))
+        {
+            self.live.push(Allocation { pfn: first, class });
+        }
         Ok(())
     }
 
@@ -326,7 +295,7 @@ impl Machine {
                 .partition(|chunk| range.contains(chunk.pfn));
             self.live = stay;
             for chunk in leave {
-                self.put(false, chunk.pfn, chunk.class.order(), chunk.class.owner())?;
+                self.put(chunk.pfn, chunk.class.order(), chunk.class.owner())?;
             }
         }
         let due = self.plain.first_not_free(range);
@@ -387,8 +356,7 @@ impl Machine {
     fn finish(mut self) -> Result<(), TestCaseError> {
         self.check_walk(range(0, self.plain.frames.len()))?;
         for chunk in std::mem::take(&mut self.live) {
-            let own = chunk.pfn.get().is_multiple_of(3);
-            self.put(own, chunk.pfn, chunk.class.order(), chunk.class.owner())?;
+            self.put(chunk.pfn, chunk.class.order(), chunk.class.owner())?;
         }
         (0..self.plain.pageblocks()).for_each(|pageblock| self.unisolate(pageblock));
         self.table.drain();

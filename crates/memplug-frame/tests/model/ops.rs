@@ -1,6 +1,6 @@
 //! What is done to the table and to the model, at random.
 //!
-//! Every number is small enough that things meet. `own`: by the processor that somebody has to himself.
+//! Every number is small enough that things meet.
 
 use crate::plain::PAGES;
 use crate::{CPUS, KEYS, OWNERS, ZONES};
@@ -16,12 +16,10 @@ pub enum Op {
         key: usize,
         times: usize,
         cached_first: bool,
-        own: bool,
     },
     Put {
         pick: usize,
         times: usize,
-        own: bool,
     },
     /// Free a frame near the picked chunk with an order and an owner that need not fit.
     PutWrong {
@@ -30,12 +28,10 @@ pub enum Op {
         order: Option<u8>,
         owner: Option<u16>,
         twice: bool,
-        own: bool,
     },
     PutForeign {
         pfn: u64,
         order: u8,
-        own: bool,
     },
     Online {
         block: usize,
@@ -53,8 +49,11 @@ pub enum Op {
         pageblock: usize,
     },
     Drain,
-    /// Whoever has the first processor to himself gives it up and takes it again.
-    Leave,
+    /// Split a chunk that is held.
+    Split {
+        pick: usize,
+        into: u8,
+    },
 }
 
 /// What to run: how many blocks of how many pageblocks, and how large a burst may be.
@@ -72,23 +71,22 @@ pub fn op(shape: Shape) -> impl Strategy<Value = Op> {
     let times = prop_oneof![3 => 1usize..4, 1 => 1..shape.burst];
     let get = (
         (0..CPUS + 1, 0..OWNERS, 0usize..4, order),
-        (0..KEYS.len(), times.clone(), any::<bool>(), any::<bool>()),
+        (0..KEYS.len(), times.clone(), any::<bool>()),
     );
     let hold = (0..block_pages, prop_oneof![1usize..40, 1..block_pages]);
     prop_oneof![
-        12 => get.prop_map(|((cpu, owner, mt, order), (key, times, cached_first, own))| Op::Get {
-            cpu, owner, mt, order, key, times, cached_first, own,
+        12 => get.prop_map(|((cpu, owner, mt, order), (key, times, cached_first))| Op::Get {
+            cpu, owner, mt, order, key, times, cached_first,
         }),
-        9 => (any::<usize>(), times, any::<bool>())
-            .prop_map(|(pick, times, own)| Op::Put { pick, times, own }),
+        9 => (any::<usize>(), times).prop_map(|(pick, times)| Op::Put { pick, times }),
         3 => (
             any::<usize>(), prop_oneof![Just(0u64), 0..1024u64], prop::option::of(0u8..=10),
-            prop::option::of(0..OWNERS), any::<bool>(), any::<bool>(),
-        ).prop_map(|(pick, offset, order, owner, twice, own)| Op::PutWrong {
-            pick, offset, order, owner, twice, own,
+            prop::option::of(0..OWNERS), any::<bool>(),
+        ).prop_map(|(pick, offset, order, owner, twice)| Op::PutWrong {
+            pick, offset, order, owner, twice,
         }),
-        1 => (prop_oneof![0..2 * (pageblocks * PAGES) as u64, any::<u64>()], 0u8..=10, any::<bool>())
-            .prop_map(|(pfn, order, own)| Op::PutForeign { pfn, order, own }),
+        1 => (prop_oneof![0..2 * (pageblocks * PAGES) as u64, any::<u64>()], 0u8..=10)
+            .prop_map(|(pfn, order)| Op::PutForeign { pfn, order }),
         2 => (0..shape.blocks, 0..ZONES as u16, prop::collection::vec(hold, 0..3))
             .prop_map(|(block, zone, holds)| Op::Online { block, zone, holds }),
         2 => (0..shape.blocks, any::<bool>())
@@ -96,6 +94,6 @@ pub fn op(shape: Shape) -> impl Strategy<Value = Op> {
         3 => (0..pageblocks).prop_map(|pageblock| Op::Isolate { pageblock }),
         3 => (0..pageblocks).prop_map(|pageblock| Op::Unisolate { pageblock }),
         1 => Just(Op::Drain),
-        1 => Just(Op::Leave),
+        2 => (any::<usize>(), 0u8..=10).prop_map(|(pick, into)| Op::Split { pick, into }),
     ]
 }

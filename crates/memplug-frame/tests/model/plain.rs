@@ -133,6 +133,18 @@ impl Plain {
         Ok(())
     }
 
+    /// The chunk that begins at `pfn` becomes chunks of this class, which are of a lower order.
+    pub fn split(&mut self, pfn: Pfn, order: Order, class: Class) {
+        let first = pfn.get() as usize;
+        for head in (first..first + chunk_pages(order)).step_by(chunk_pages(class.order())) {
+            let used = Frame::Used {
+                head: head as u64,
+                class,
+            };
+            self.set(head, chunk_pages(class.order()), used);
+        }
+    }
+
     /// Frees, or says which error is due. Any frame, order and owner may be given.
     pub fn put(&mut self, pfn: Pfn, order: Order, given: OwnerId) -> Result<(), FreeError> {
         let (head, class) = match usize::try_from(pfn.get())
