@@ -5,16 +5,12 @@
 //! nothing of the fixture. One thread, no clock, no randomness: the same count every time.
 //! `hot-paths list` prints the names.
 
-use crate::peers::ours::Frames;
 use anyhow::{Context, Result};
 use memplug_core::{
-    AddRequest, Answer, Hotplug, MachineConfig, OfflineOptions, OnlineWord, PageRequest,
+    AddRequest, Answer, Hotplug, MachineConfig, NoMemory, OfflineOptions, OnlineWord, PageRequest,
     Registration, Stays, TargetPolicy,
 };
-use memplug_frame::{
-    Class, FrameTable, MigrateType, Processor, ProcessorFence, Request, RequestKey, Reserves,
-    ZoneId,
-};
+use memplug_frame::{Class, FrameTable, MigrateType, Request, RequestKey, Reserves, ZoneId};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, Order, OwnerId, PageCount, Pfn, PfnRange};
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -23,23 +19,12 @@ use std::sync::Arc;
 /// An operation: its name, and a loop over it.
 type Path = (&'static str, fn(u64) -> Result<()>);
 
-const PATHS: [Path; 18] = [
+const PATHS: [Path; 15] = [
     ("frame: get and put, order 0", |count| pair(count, 0)),
     ("frame: get and put, order 3", |count| pair(count, 3)),
     ("frame: get and put, order 9", |count| pair(count, 9)),
     ("frame: get and put, order 10", |count| pair(count, 10)),
-    (
-        "frame: get and put, order 0, a processor to oneself",
-        |count| own_pair(count, 0),
-    ),
-    (
-        "frame: get and put, order 10, a processor to oneself",
-        |count| own_pair(count, 10),
-    ),
-    (
-        "frame: put and get, order 10, half in use, a processor to oneself",
-        own_replace,
-    ),
+    ("frame: put and get, order 10, half in use", replace),
     ("frame: get 4096 and put them, order 0", bulk),
     (
         "frame: isolate and unisolate a pageblock",
@@ -50,10 +35,6 @@ const PATHS: [Path; 18] = [
         offline_block,
     ),
     ("core: alloc and free, order 0", alloc),
-    (
-        "core: alloc and free, order 0, a processor to oneself",
-        own_alloc,
-    ),
     ("core: isolate a block and undo", isolate_block),
     ("core: online and offline an empty block", |count| {
         transactions(count, 0)
@@ -135,54 +116,18 @@ fn pair(count: u64, order: u8) -> Result<()> {
     Ok(())
 }
 
-fn own_table() -> Result<(FrameTable, OwnerId)> {
-    let (table, owner) = table()?;
-    // There is one thread.
-    let fence = ProcessorFence::new(|| ());
-    Ok((table.with_processor_fence(Some(fence)), owner))
-}
-
-#[inline(always)]
-fn own_get(mine: &mut Processor<'_>, class: Class) -> Result<Pfn> {
-    let key = RequestKey::new(1);
-    if let Some(pfn) = mine.get_cached(black_box(class), key) {
-        return Ok(pfn);
-    }
-    let request = Request {
-        class,
-        key,
-        zones: &[NORMAL],
-        reserves: Reserves::Keep,
-    };
-    Ok(mine.get(&request)?)
-}
-
-fn own_pair(count: u64, order: u8) -> Result<()> {
-    let (table, owner) = own_table()?;
-    let mut mine = table.processor(CPU)?;
-    let order = Order::new(black_box(order))?;
-    let class = Class::new(owner, MigrateType::Movable, order);
-    for _ in 0..count {
-        let pfn = own_get(&mut mine, class)?;
-        mine.put(black_box(pfn), order, owner)?;
-    }
-    Ok(())
-}
-
 /// With half of the memory in use, puts one after the other and gets another for it.
-fn own_replace(count: u64) -> Result<()> {
-    let (table, owner) = own_table()?;
-    let mut mine = table.processor(CPU)?;
+fn replace(count: u64) -> Result<()> {
+    let (table, owner) = table()?;
     let order = Order::MAX;
-    let class = Class::new(owner, MigrateType::Movable, order);
     let mut held = [Pfn::new(0); 64];
     for pfn in &mut held {
-        *pfn = own_get(&mut mine, class)?;
+        *pfn = get(&table, owner, order)?;
     }
     for at in 0..count {
         let pfn = &mut held[at as usize % 64];
-        mine.put(black_box(*pfn), order, owner)?;
-        *pfn = own_get(&mut mine, class)?;
+        table.put(black_box(*pfn), order, owner)?;
+        *pfn = get(&table, owner, black_box(order))?;
     }
     Ok(())
 }
@@ -227,7 +172,7 @@ fn offline_block(count: u64) -> Result<()> {
 
 /// A machine of `blocks` blocks online and one that is not.
 fn machine(blocks: u64) -> Result<(Hotplug, memplug_core::AddReport)> {
-    let machine = Hotplug::new(MachineConfig::default(), Arc::new(Frames))?;
+    let machine = Hotplug::new(MachineConfig::default(), Arc::new(NoMemory))?;
     let size = Bytes::new((blocks + 1) * BLOCK);
     let dimm = machine.add(&AddRequest::dimm(NODE, size))?;
     for &block in &dimm.blocks[..blocks as usize] {
@@ -243,18 +188,6 @@ fn alloc(count: u64) -> Result<()> {
     for _ in 0..count {
         let pfn = machine.alloc(CPU, &owner, black_box(&request))?;
         machine.free(black_box(pfn), Order::ZERO, &owner)?;
-    }
-    Ok(())
-}
-
-fn own_alloc(count: u64) -> Result<()> {
-    let (machine, _) = machine(4)?;
-    let owner = machine.owner("counted", Arc::new(Stays))?;
-    let request = PageRequest::unmovable(NODE);
-    let mut mine = machine.processor(CPU)?;
-    for _ in 0..count {
-        let pfn = mine.alloc(&owner, black_box(&request))?;
-        mine.free(black_box(pfn), Order::ZERO, &owner)?;
     }
     Ok(())
 }

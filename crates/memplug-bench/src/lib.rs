@@ -5,7 +5,7 @@
 //! failed operation fails the run, slowness never does.
 //!
 //! - `statistics`: medians and bootstrap intervals. `rounds`: turns. `threads`: processors.
-//! - `report`: what was found, as JSON. `table`: as text. `plot`: as SVG. `document`: in the
+//! - `report`: what was found, as JSON. `table`, `grid`: as text. `plot`: as SVG. `document`: in the
 //!   documents. `compare`: beside another run. `machine`: where it was found.
 //! - `peers`: who is measured. `workload`: get and put. `groups`: everything, one a file.
 //! - `bare`: the system's own calls. `shelf`: pages that are moved. `memory`: for peers.
@@ -17,6 +17,7 @@
 mod bare;
 mod compare;
 mod document;
+mod grid;
 mod groups;
 pub mod hot_paths;
 mod machine;
@@ -35,4 +36,4 @@ mod workload;
 pub use memory::AlignedBytes;
 pub use options::main_with;
 pub use peers::absent::Absent;
-pub use peers::{Outsider, PageAllocator};
+pub use peers::{Ask, Frames, Outsider, PageAllocator};

@@ -118,7 +118,7 @@ fn text(out: &mut String, at: (f64, f64), anchor: &str, words: &str) {
 fn goal_of(row: &Comparison) -> Option<f64> {
     match row.goal? {
         Goal::RatioAtMost(ratio) | Goal::RatioAtLeast(ratio) => Some(ratio),
-        Goal::RatioAtMostPlus(..) | Goal::AtMost(_) => None,
+        Goal::RatioAtMostPlus(..) | Goal::AtMost(_) | Goal::AtLeast(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! whether a goal was met: by the median; the interval is there to see how sure that is.
 //! Raw rounds are kept so that `compare` can work on them later.
 
+use crate::grid::Grid;
 use crate::statistics::{Interval, interval, median};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub struct Group {
     pub comparisons: Vec<Comparison>,
     /// Curves.
     pub curves: Vec<Curve>,
+    /// Tables of what was found, beside the comparisons.
+    #[serde(default)]
+    pub grids: Vec<Grid>,
     /// Remarks: what was chosen, what was left out.
     pub notes: Vec<String>,
     /// Wrong data, or operations that failed. Not empty means the run failed.
@@ -100,6 +104,8 @@ pub enum Goal {
     RatioAtMostPlus(f64, f64),
     /// Ours at most a number.
     AtMost(f64),
+    /// Ours at least a number.
+    AtLeast(f64),
 }
 
 /// Two contenders beside each other, or one beside a number.
@@ -147,12 +153,13 @@ impl Goal {
     fn is_met(self, ours: &[f64], peer: &[f64]) -> bool {
         let rounds = || ours.iter().zip(peer);
         match self {
-            Self::RatioAtMost(most) => median_of(rounds().map(|(a, b)| a / b)) <= most,
-            Self::RatioAtLeast(least) => median_of(rounds().map(|(a, b)| a / b)) >= least,
+            Self::RatioAtMost(most) => median_of(rounds().map(|(a, b)| ratio(*a, *b))) <= most,
+            Self::RatioAtLeast(least) => median_of(rounds().map(|(a, b)| ratio(*a, *b))) >= least,
             Self::RatioAtMostPlus(most, plus) => {
                 median_of(rounds().map(|(a, b)| (a - plus) / b)) <= most
             }
             Self::AtMost(most) => median(ours) <= most,
+            Self::AtLeast(least) => median(ours) >= least,
         }
     }
 
@@ -165,6 +172,7 @@ impl Goal {
                 format!("<= {} + {} {unit}", short(most), short(plus))
             }
             Self::AtMost(most) => format!("<= {} {unit}", short(most)),
+            Self::AtLeast(least) => format!(">= {} {unit}", short(least)),
         };
         text.trim_end().to_owned()
     }
@@ -174,6 +182,17 @@ impl Goal {
 fn short(value: f64) -> String {
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
     rounded.to_string()
+}
+
+/// Ours over the peer's. Counts can be 0: two zeros are equal, and beside a zero alone all else is
+/// very much.
+fn ratio(ours: f64, peer: f64) -> f64 {
+    const VERY_MUCH: f64 = 1e6;
+    if ours == peer {
+        1.0
+    } else {
+        (ours / peer).min(VERY_MUCH)
+    }
 }
 
 fn median_of(values: impl Iterator<Item = f64>) -> f64 {
@@ -241,7 +260,7 @@ impl Group {
         let ratios: Vec<f64> = our_rounds
             .iter()
             .zip(peer_rounds)
-            .map(|(a, b)| a / b)
+            .map(|(a, b)| ratio(*a, *b))
             .collect();
         let comparison = Comparison {
             name: name.to_owned(),
@@ -436,6 +455,15 @@ pub(crate) mod tests {
         assert!(!Goal::RatioAtMostPlus(1.3, 6.0).is_met(&ours, &peer));
         assert!(Goal::RatioAtLeast(2.0).is_met(&ours, &peer));
         assert!(!Goal::RatioAtLeast(2.1).is_met(&ours, &peer));
+        assert!(Goal::AtLeast(20.0).is_met(&ours, &[]) && !Goal::AtLeast(20.1).is_met(&ours, &[]));
+    }
+
+    #[test]
+    fn counts_that_are_zero_can_be_compared() {
+        assert!(Goal::RatioAtMost(1.0).is_met(&[0.0], &[0.0]));
+        assert!(Goal::RatioAtLeast(1.0).is_met(&[0.0], &[0.0]));
+        assert!(!Goal::RatioAtMost(1.0).is_met(&[1.0], &[0.0]));
+        assert!(!Goal::RatioAtLeast(0.5).is_met(&[0.0], &[1.0]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rounds: contenders take turns in one process, so that what disturbs one disturbs all.
 //!
-//! Before the first round each contender runs once unrecorded, to warm caches and metadata.
+//! Before the first round each contender runs once unrecorded, to warm caches and metadata, unless
+//! it begins anew in every round.
 //! Within a round the order moves on by one each time. A peer that fails is left out from then
 //! on and noted; if ours fails, the run has failed.
 
@@ -42,10 +43,31 @@ pub(crate) fn take_turns(
     group: &mut Group,
     threads: usize,
     rounds: u32,
+    contenders: Vec<Contender<'_>>,
+) {
+    turns(group, threads, 0, rounds, contenders);
+}
+
+/// The same without the round before the first, for contenders that begin anew in every round.
+pub(crate) fn take_turns_afresh(
+    group: &mut Group,
+    threads: usize,
+    rounds: u32,
+    contenders: Vec<Contender<'_>>,
+) {
+    turns(group, threads, 1, rounds, contenders);
+}
+
+/// Rounds `first` to `last`; what the one with number 0 finds is not recorded.
+fn turns(
+    group: &mut Group,
+    threads: usize,
+    first: u32,
+    last: u32,
     mut contenders: Vec<Contender<'_>>,
 ) {
     let mut out: Vec<bool> = vec![false; contenders.len()];
-    for round in 0..=rounds as usize {
+    for round in first as usize..=last as usize {
         for turn in 0..contenders.len() {
             let at = (turn + round) % contenders.len();
             if out[at] {
@@ -108,6 +130,11 @@ mod tests {
         assert_eq!(*order.borrow(), "abbaabba");
         assert_eq!(group.rounds("work", 1, "a").map(<[f64]>::len), Some(3));
         assert_eq!(group.rounds("work", 1, "b").map(<[f64]>::len), Some(3));
+        order.borrow_mut().clear();
+        let alone = vec![Contender::ours("c", run('c'))];
+        take_turns_afresh(&mut group, 1, 2, alone);
+        assert_eq!(*order.borrow(), "cc");
+        assert_eq!(group.rounds("work", 1, "c").map(<[f64]>::len), Some(2));
     }
 
     #[test]

@@ -96,6 +96,7 @@ pub(crate) fn text(group: &Group) -> String {
         text += &line(&head);
     }
     rows.iter().for_each(|row| text += &line(row));
+    group.grids.iter().for_each(|grid| text += &grid.text());
     for curve in &group.curves {
         let points: Vec<String> = curve
             .points
@@ -151,6 +152,7 @@ pub(crate) fn markdown(group: &Group) -> String {
             points.join(", ")
         );
     }
+    group.grids.iter().for_each(|grid| text += &grid.markdown());
     for remark in group.notes.iter().chain(&group.failures) {
         text += &format!("\n- {remark}\n");
     }

@@ -11,7 +11,7 @@
 //! Times are nanoseconds an operation, the mean over the threads, each timing itself between
 //! gates. Figures of several passes are sums, so that few chunks of a high order are enough.
 
-use crate::peers::{Contestant, Door};
+use crate::peers::PageAllocator;
 use crate::rounds::Figures;
 use crate::statistics::Random;
 use crate::threads::{Gate, team};
@@ -44,18 +44,18 @@ fn touched(chunks: usize) -> Vec<u64> {
     room
 }
 
-struct Worker<'a, A: Contestant + 'a> {
-    door: A::Door<'a>,
+struct Worker<'a, A: PageAllocator> {
+    allocator: &'a A,
     thread: usize,
     gate: &'a Gate,
     held: Vec<u64>,
 }
 
-impl<A: Contestant> Worker<'_, A> {
+impl<A: PageAllocator> Worker<'_, A> {
     fn get<const ORDER: u8>(&mut self, chunks: usize) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..chunks {
-            let Some(chunk) = self.door.get::<ORDER>() else {
+            let Some(chunk) = self.allocator.get::<ORDER>(self.thread) else {
                 return Err(anyhow!(
                     "no chunk of order {ORDER}, half of the memory is free"
                 ));
@@ -69,7 +69,7 @@ impl<A: Contestant> Worker<'_, A> {
         let start = Instant::now();
         for &chunk in &self.held {
             ensure!(
-                self.door.put::<ORDER>(chunk),
+                self.allocator.put::<ORDER>(self.thread, chunk),
                 "chunk {chunk} of order {ORDER} was not taken back"
             );
         }
@@ -83,8 +83,8 @@ impl<A: Contestant> Worker<'_, A> {
         let mut left = operations;
         while left > 0 {
             for slot in self.held.iter_mut().take(left) {
-                let freed = self.door.put::<ORDER>(*slot);
-                let Some(chunk) = self.door.get::<ORDER>().filter(|_| freed) else {
+                let freed = self.allocator.put::<ORDER>(self.thread, *slot);
+                let Some(chunk) = self.allocator.get::<ORDER>(self.thread).filter(|_| freed) else {
                     return Err(anyhow!("a chunk of order {ORDER} could not be replaced"));
                 };
                 *slot = chunk;
@@ -97,10 +97,10 @@ impl<A: Contestant> Worker<'_, A> {
     fn pair<const ORDER: u8>(&mut self, operations: usize) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..operations {
-            let chunk = self.door.get::<ORDER>();
+            let chunk = self.allocator.get::<ORDER>(self.thread);
             let chunk = chunk.ok_or_else(|| anyhow!("no chunk of order {ORDER}"))?;
             ensure!(
-                self.door.put::<ORDER>(chunk),
+                self.allocator.put::<ORDER>(self.thread, chunk),
                 "chunk {chunk} of order {ORDER} was not taken back"
             );
         }
@@ -120,7 +120,7 @@ fn nanos(time: Duration, operations: usize) -> f64 {
     time.as_secs_f64() * 1e9 / operations as f64
 }
 
-fn measure<A: Contestant, const ORDER: u8>(
+fn measure<A: PageAllocator, const ORDER: u8>(
     worker: &mut Worker<'_, A>,
     plan: Plan,
 ) -> Result<Times> {
@@ -167,11 +167,14 @@ fn measure<A: Contestant, const ORDER: u8>(
 }
 
 /// One round of all workloads with chunks of one order.
-pub(crate) fn round<A: Contestant, const ORDER: u8>(allocator: &A, plan: Plan) -> Result<Figures> {
+pub(crate) fn round<A: PageAllocator, const ORDER: u8>(
+    allocator: &A,
+    plan: Plan,
+) -> Result<Figures> {
     let free = allocator.free_frames();
     let times = team(plan.threads, |thread, gate| {
         let mut worker = Worker::<A> {
-            door: allocator.door(thread)?,
+            allocator,
             thread,
             gate,
             held: touched(plan.chunks(ORDER)),
@@ -198,11 +201,14 @@ pub(crate) fn round<A: Contestant, const ORDER: u8>(allocator: &A, plan: Plan) -
 
 /// One round of the pair only, with nothing else taken.
 #[cfg(feature = "application-allocators")]
-pub(crate) fn pairs<A: Contestant, const ORDER: u8>(allocator: &A, plan: Plan) -> Result<Figures> {
+pub(crate) fn pairs<A: PageAllocator, const ORDER: u8>(
+    allocator: &A,
+    plan: Plan,
+) -> Result<Figures> {
     let times = team(plan.threads, |thread, gate| {
         let held = Vec::new();
         let mut worker = Worker::<A> {
-            door: allocator.door(thread)?,
+            allocator,
             thread,
             gate,
             held,
@@ -221,7 +227,7 @@ pub(crate) fn pairs<A: Contestant, const ORDER: u8>(allocator: &A, plan: Plan) -
 
 /// Proves that chunks are aligned, lie apart from each other and inside the memory, while all
 /// threads get and put at random. Not timed. `start`: where the memory begins.
-pub(crate) fn prove<A: Contestant, const ORDER: u8>(
+pub(crate) fn prove<A: PageAllocator, const ORDER: u8>(
     allocator: &A,
     plan: Plan,
     start: u64,
@@ -233,7 +239,7 @@ pub(crate) fn prove<A: Contestant, const ORDER: u8>(
         let mut random = Random::new(thread as u64 + 77);
         let held = Vec::new();
         let mut worker = Worker::<A> {
-            door: allocator.door(thread)?,
+            allocator,
             thread,
             gate,
             held,
@@ -264,11 +270,12 @@ pub(crate) fn prove<A: Contestant, const ORDER: u8>(
             "chunk {chunk} of order {ORDER} lies outside the memory"
         );
     }
-    let mut door = allocator.door(0)?;
     for &chunk in held.iter().flatten() {
-        ensure!(door.put::<ORDER>(chunk), "chunk {chunk} was not taken back");
+        ensure!(
+            allocator.put::<ORDER>(0, chunk),
+            "chunk {chunk} was not taken back"
+        );
     }
-    drop(door);
     ensure!(
         allocator.free_frames() == free,
         "frames were lost at order {ORDER}"
@@ -279,7 +286,6 @@ pub(crate) fn prove<A: Contestant, const ORDER: u8>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::PageAllocator;
     use crate::peers::buddy::Buddy;
     use crate::peers::floor::Floor;
     use crate::peers::ours::{Core, Table};
@@ -291,7 +297,7 @@ mod tests {
         threads: 2,
     };
 
-    fn works<A: Contestant>(allocator: &A, start: u64) {
+    fn works<A: PageAllocator>(allocator: &A, start: u64) {
         prove::<A, 0>(allocator, PLAN, start).expect("order 0");
         prove::<A, 3>(allocator, PLAN, start).expect("order 3");
         prove::<A, 9>(allocator, PLAN, start).expect("order 9");

@@ -1,8 +1,7 @@
 //! Allocation while blocks are onlined and offlined on another thread.
 //!
-//! By the core: unmovable pages of zone Normal, by a thread that has a processor to itself, while
-//! blocks of zone Movable come and go. With
-//! real memory: movable pages whose holder moves them, in the zone whose blocks come and go, so
+//! By the core: unmovable pages of zone Normal, while blocks of zone Movable come and go. With real
+//! memory: movable pages whose holder moves them, in the zone whose blocks come and go, so
 //! that pages are taken from blocks on their way out. Those pages are not touched, since memory
 //! that was given back is slow to touch; 256 others hold data that must survive. A page that is on
 //! its way is passed over: what is measured is getting and putting, and not waiting for the lock
@@ -13,7 +12,6 @@
 //! than a get: so the median is taken as the mean of the middle half.
 
 use super::Settings;
-use crate::peers::ours::Frames;
 use crate::report::{Goal, Group};
 use crate::rounds::{Contender, Figures, take_turns};
 use crate::statistics::{midmean, quantile};
@@ -21,8 +19,8 @@ use crate::threads::team;
 use anyhow::{Context, Result, ensure};
 use memplug::{Machine, Page, Pool, Relocate, Relocation};
 use memplug_core::{
-    AddRequest, Hotplug, MachineConfig, OfflineOptions, OnlineWord, Owner, PageRequest, Stays,
-    WatermarkPolicy,
+    AddRequest, Hotplug, MachineConfig, NoMemory, OfflineOptions, OnlineWord, Owner, PageRequest,
+    Stays, WatermarkPolicy,
 };
 use memplug_units::{BlockId, Bytes, CpuId, NodeId, Order, Pfn};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -190,7 +188,7 @@ impl CoreStage {
             },
             ..MachineConfig::default()
         };
-        let machine = Hotplug::new(config, Arc::new(Frames))?;
+        let machine = Hotplug::new(config, Arc::new(NoMemory))?;
         let dimm = machine.add(&AddRequest::dimm(NODE, Bytes::new(9 * BLOCK)))?;
         let (&block, rest) = dimm.blocks.split_last().context("blocks")?;
         for &block in rest {
@@ -207,19 +205,20 @@ impl CoreStage {
     fn round(&self, window: Duration, disturbed: bool) -> Result<Window> {
         let pages = || {
             let (owner, request) = (&self.owner, PageRequest::unmovable(NODE));
-            let mut mine = self.machine.processor(CpuId::new(0))?;
-            let held: Result<Vec<Pfn>, _> =
-                (0..HELD).map(|_| mine.alloc(owner, &request)).collect();
+            let (machine, cpu) = (&self.machine, CpuId::new(0));
+            let held: Result<Vec<Pfn>, _> = (0..HELD)
+                .map(|_| machine.alloc(cpu, owner, &request))
+                .collect();
             let mut held = held?;
             let found = take_pages(window, |slot, timed| {
-                mine.free(held[slot], Order::ZERO, owner)?;
+                machine.free(held[slot], Order::ZERO, owner)?;
                 timed(&mut || {
-                    held[slot] = mine.alloc(owner, &request)?;
+                    held[slot] = machine.alloc(cpu, owner, &request)?;
                     Ok(())
                 })
             })?;
             held.into_iter()
-                .try_for_each(|pfn| mine.free(pfn, Order::ZERO, owner))?;
+                .try_for_each(|pfn| machine.free(pfn, Order::ZERO, owner))?;
             Ok(found)
         };
         let found = both(disturbed, pages, |_| {

@@ -5,6 +5,7 @@
 
 mod churn;
 mod dispatch;
+mod fragmentation;
 mod frames;
 mod growth;
 mod metadata;
@@ -65,6 +66,11 @@ pub(crate) fn all<O: Outsider>() -> Vec<Entry> {
         ),
         entry("churn", "allocation while blocks come and go", churn::run),
         entry("growth", "costs against the number of blocks", growth::run),
+        entry(
+            "fragmentation",
+            "how much of the free memory stays in whole pageblocks",
+            fragmentation::run::<O>,
+        ),
         entry("run", "the page cache beside plain mmap", run::run),
     ]
 }

@@ -2,7 +2,7 @@
 //!
 //! Has no value, so nothing of it can ever be called.
 
-use super::{Outsider, PageAllocator};
+use super::{Ask, Frames, Outsider, PageAllocator};
 use anyhow::{Result, bail};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,10 +23,24 @@ impl PageAllocator for Absent {
     }
 }
 
+impl Frames for Absent {
+    fn get(&self, _: usize, _: Ask) -> Option<u64> {
+        match self.0 {}
+    }
+    fn put(&self, _: usize, _: Ask, _: u64) -> bool {
+        match self.0 {}
+    }
+}
+
 impl Outsider for Absent {
+    type Frames = Self;
+
     const NAME: Option<&'static str> = None;
 
     fn create(_: u64, _: usize) -> Result<Self> {
+        bail!("not there")
+    }
+    fn create_frames(_: u64, _: usize, _: bool) -> Result<Self> {
         bail!("not there")
     }
     fn metadata_bytes(_: u64, _: usize) -> u64 {

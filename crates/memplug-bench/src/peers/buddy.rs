@@ -2,7 +2,7 @@
 //!
 //! One lock, ordered sets of free chunks an order. Chunks are given back with their size.
 
-use super::PageAllocator;
+use super::{Ask, Frames, PageAllocator};
 use buddy_system_allocator::LockedFrameAllocator;
 
 pub(crate) const NAME: &str = "buddy (spin)";
@@ -30,5 +30,16 @@ impl PageAllocator for Buddy {
     }
     fn free_frames(&self) -> Option<u64> {
         None
+    }
+}
+
+impl Frames for Buddy {
+    fn get(&self, _: usize, ask: Ask) -> Option<u64> {
+        let got = self.0.lock().alloc(1 << ask.order);
+        got.map(|frame| frame as u64)
+    }
+    fn put(&self, _: usize, ask: Ask, frame: u64) -> bool {
+        self.0.lock().dealloc(frame as usize, 1 << ask.order);
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! Who is measured: ours, and the peers. Static dispatch: every workload is compiled for each.
 //!
-//! - `ours`: the frame table and, above it, the core. `buddy`: the buddy allocator of the
+//! - `ours`: the frame table and, above it, the core. `owned`: the frame table with owners and
+//!   watermarks as a workload wants them. `buddy`: the buddy allocator of the
 //!   registry behind its spin lock. `application`: allocators of programs, for page-sized
 //!   pieces. `floor`: the least that can be done. `absent`: in the place of a peer that comes from
 //!   outside.
@@ -14,6 +15,7 @@ pub(crate) mod application;
 pub(crate) mod buddy;
 pub(crate) mod floor;
 pub(crate) mod ours;
+pub(crate) mod owned;
 
 use anyhow::Result;
 use std::time::Duration;
@@ -30,66 +32,31 @@ pub trait PageAllocator: Sync {
     fn free_frames(&self) -> Option<u64>;
 }
 
-/// What one thread of a workload allocates through.
-pub(crate) trait Door {
-    /// A chunk of the order.
-    fn get<const ORDER: u8>(&mut self) -> Option<u64>;
-
-    /// Frees it. False if the allocator did not take it.
-    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool;
+/// What is asked of an allocator that may be told for whom and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Who asks, a number from 0.
+    pub owner: u8,
+    /// The size, as a power of two of frames.
+    pub order: u8,
+    /// Whether its content can be moved elsewhere.
+    pub movable: bool,
 }
 
-/// Who can be measured: a thread takes a processor to itself, and allocates through what it gets.
-pub(crate) trait Contestant: Sync {
-    /// For one thread.
-    type Door<'a>: Door
-    where
-        Self: 'a;
+/// An allocator of page frames from 0 that is told all of it with each call, and heeds what it can.
+pub trait Frames: Sync {
+    /// The first frame of a chunk, for the processor with this number.
+    fn get(&self, cpu: usize, ask: Ask) -> Option<u64>;
 
-    /// The door of the processor with this number. Nobody else has it.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    fn door(&self, cpu: usize) -> Result<Self::Door<'_>>;
-
-    /// Free frames, if it can tell.
-    fn free_frames(&self) -> Option<u64>;
-}
-
-/// The door of an allocator that is told a number with each call.
-pub(crate) struct Numbered<'a, A> {
-    allocator: &'a A,
-    cpu: usize,
-}
-
-impl<A: PageAllocator> Door for Numbered<'_, A> {
-    #[inline]
-    fn get<const ORDER: u8>(&mut self) -> Option<u64> {
-        self.allocator.get::<ORDER>(self.cpu)
-    }
-    #[inline]
-    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool {
-        self.allocator.put::<ORDER>(self.cpu, chunk)
-    }
-}
-
-impl<A: PageAllocator> Contestant for A {
-    type Door<'a>
-        = Numbered<'a, A>
-    where
-        A: 'a;
-
-    fn door(&self, cpu: usize) -> Result<Numbered<'_, A>> {
-        let allocator = self;
-        Ok(Numbered { allocator, cpu })
-    }
-    fn free_frames(&self) -> Option<u64> {
-        PageAllocator::free_frames(self)
-    }
+    /// Frees what was got with the same words. False if the allocator did not take it.
+    fn put(&self, cpu: usize, ask: Ask, frame: u64) -> bool;
 }
 
 /// A page frame allocator from outside.
 pub trait Outsider: PageAllocator + Sized {
+    /// As it is told of owners and of what can be moved.
+    type Frames: Frames;
+
     /// Its name; none if it is not there.
     const NAME: Option<&'static str>;
 
@@ -98,6 +65,13 @@ pub trait Outsider: PageAllocator + Sized {
     /// # Errors
     /// When it cannot be made.
     fn create(frames: u64, cpus: usize) -> Result<Self>;
+
+    /// One over so many frames, all free. `sorts`: movable and unmovable chunks come in one
+    /// workload, and it may keep them apart.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn create_frames(frames: u64, cpus: usize, sorts: bool) -> Result<Self::Frames>;
 
     /// Bytes of metadata it asks for.
     fn metadata_bytes(frames: u64, cpus: usize) -> u64;

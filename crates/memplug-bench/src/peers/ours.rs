@@ -3,21 +3,19 @@
 //! [`Table`] is the allocator by itself, called as the core calls it: cached first, then the
 //! request in full. [`Core`] is the machine above it, so that the layer's own cost is seen.
 //! Memory lies in zone Normal; other zones exist and have none. Watermarks are Linux's for the
-//! size of the memory. Each thread has a processor to itself, as those have it who care how long a
-//! page takes.
+//! size of the memory.
 
-use super::{Contestant, Door};
+use super::PageAllocator;
 use anyhow::{Context, Result, ensure};
 use memplug_core::{
-    AddRequest, Hotplug, MachineConfig, NoMemory, OnlineWord, Owner, PageRequest, Platform,
-    PlatformError, ProcessorFence, Stays, WatermarkPolicy, ZoneKind,
+    AddRequest, Hotplug, MachineConfig, NoMemory, OnlineWord, Owner, PageRequest, Stays,
+    WatermarkPolicy, ZoneKind,
 };
 use memplug_frame::{
-    Class, FrameTable, MigrateType, Processor, Request, RequestKey, Reserves, Watermarks, ZoneId,
+    Class, FrameTable, MigrateType, Request, RequestKey, Reserves, Watermarks, ZoneId,
 };
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, Order, OwnerId, PageCount, Pfn, PfnRange};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(crate) const TABLE: &str = "memplug";
 pub(crate) const CORE: &str = "memplug core";
@@ -45,8 +43,7 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(frames: u64, cpus: usize) -> Result<Self> {
         let geometry = Geometry::default();
-        let table = FrameTable::new(&geometry, PageCount::new(frames), 4, u16::try_from(cpus)?)?
-            .with_processor_fence(memplug::processor_fence());
+        let table = FrameTable::new(&geometry, PageCount::new(frames), 4, u16::try_from(cpus)?)?;
         table.online(PfnRange::between(Pfn::new(0), Pfn::new(frames)), NORMAL)?;
         let owner = table.add_owner()?;
         table.set_watermarks(NORMAL, linux_watermarks(frames));
@@ -65,17 +62,16 @@ fn linux_watermarks(frames: u64) -> Watermarks {
     }
 }
 
-/// The table, through a processor that a thread has to itself.
-pub(crate) struct TableDoor<'a> {
-    mine: Processor<'a>,
-    owner: OwnerId,
+#[inline(always)]
+fn number(cpu: usize) -> CpuId {
+    CpuId::new(cpu as u16)
 }
 
-impl Door for TableDoor<'_> {
+impl PageAllocator for Table {
     #[inline]
-    fn get<const ORDER: u8>(&mut self) -> Option<u64> {
+    fn get<const ORDER: u8>(&self, cpu: usize) -> Option<u64> {
         let class = Class::new(self.owner, TYPE, order_of::<ORDER>());
-        if let Some(pfn) = self.mine.get_cached(class, KEY) {
+        if let Some(pfn) = self.table.get_cached(number(cpu), class, KEY) {
             return Some(pfn.get());
         }
         let request = Request {
@@ -84,50 +80,15 @@ impl Door for TableDoor<'_> {
             zones: &[NORMAL],
             reserves: Reserves::Keep,
         };
-        self.mine.get(&request).ok().map(Pfn::get)
+        self.table.get(number(cpu), &request).ok().map(Pfn::get)
     }
     #[inline]
-    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool {
+    fn put<const ORDER: u8>(&self, _: usize, chunk: u64) -> bool {
         let order = order_of::<ORDER>();
-        self.mine.put(Pfn::new(chunk), order, self.owner).is_ok()
-    }
-}
-
-impl Contestant for Table {
-    type Door<'a> = TableDoor<'a>;
-
-    fn door(&self, cpu: usize) -> Result<TableDoor<'_>> {
-        Ok(TableDoor {
-            mine: self.table.processor(CpuId::new(u16::try_from(cpu)?))?,
-            owner: self.owner,
-        })
+        self.table.put(Pfn::new(chunk), order, self.owner).is_ok()
     }
     fn free_frames(&self) -> Option<u64> {
         Some(self.table.zone_counts(NORMAL).free_and_cached().get())
-    }
-}
-
-/// A platform without memory, whose processors can be made to pass a fence.
-pub(crate) struct Frames;
-
-impl Platform for Frames {
-    fn now(&self) -> Duration {
-        NoMemory.now()
-    }
-    fn attach(&self, range: PfnRange, node: NodeId) -> Result<(), PlatformError> {
-        NoMemory.attach(range, node)
-    }
-    fn detach(&self, range: PfnRange) {
-        NoMemory.detach(range);
-    }
-    fn commit(&self, range: PfnRange) -> Result<(), PlatformError> {
-        NoMemory.commit(range)
-    }
-    fn discard(&self, range: PfnRange) -> Result<(), PlatformError> {
-        NoMemory.discard(range)
-    }
-    fn processor_fence(&self) -> Option<ProcessorFence> {
-        memplug::processor_fence()
     }
 }
 
@@ -149,7 +110,7 @@ impl Core {
             },
             ..MachineConfig::default()
         };
-        let machine = Hotplug::new(config, Arc::new(Frames))?;
+        let machine = Hotplug::new(config, Arc::new(NoMemory))?;
         let dimm = AddRequest::dimm(NodeId::new(0), Bytes::new(frames << 12));
         for block in machine.add(&dimm)?.blocks {
             machine.online(block, Some(OnlineWord::Kernel))?;
@@ -161,33 +122,18 @@ impl Core {
     }
 }
 
-/// The machine, through a processor that a thread has to itself.
-pub(crate) struct CoreDoor<'a> {
-    mine: memplug_core::Processor<'a>,
-    owner: &'a Owner,
-}
-
-impl Door for CoreDoor<'_> {
+impl PageAllocator for Core {
     #[inline]
-    fn get<const ORDER: u8>(&mut self) -> Option<u64> {
+    fn get<const ORDER: u8>(&self, cpu: usize) -> Option<u64> {
         let request = PageRequest::unmovable(NodeId::new(0)).order(order_of::<ORDER>());
-        self.mine.alloc(self.owner, &request).ok().map(Pfn::get)
+        let got = self.machine.alloc(number(cpu), &self.owner, &request);
+        got.ok().map(Pfn::get)
     }
     #[inline]
-    fn put<const ORDER: u8>(&mut self, chunk: u64) -> bool {
+    fn put<const ORDER: u8>(&self, _: usize, chunk: u64) -> bool {
         let order = order_of::<ORDER>();
-        self.mine.free(Pfn::new(chunk), order, self.owner).is_ok()
-    }
-}
-
-impl Contestant for Core {
-    type Door<'a> = CoreDoor<'a>;
-
-    fn door(&self, cpu: usize) -> Result<CoreDoor<'_>> {
-        Ok(CoreDoor {
-            mine: self.machine.processor(CpuId::new(u16::try_from(cpu)?))?,
-            owner: &self.owner,
-        })
+        let freed = self.machine.free(Pfn::new(chunk), order, &self.owner);
+        freed.is_ok()
     }
     fn free_frames(&self) -> Option<u64> {
         let counts = self.machine.zone_counts(NodeId::new(0), ZoneKind::Normal);

@@ -362,24 +362,22 @@ impl Search<'_> {
             Paid::Least => false,
             Paid::All => blocks.reserve_shared(pageblock, tag),
         };
-        match self.begin_quarter(quarter, reserve) {
-            Some(pfn) => Visit::Found(pfn),
+        match self
+            .cpus
+            .got(blocks.claim_in_quarter(quarter, class, reserve))
+        {
+            Some(pfn) => Visit::Found(self.hold_quarter(quarter, pfn, reserve)),
             None => Visit::Pass,
         }
     }
 
-    fn begin_quarter(&self, quarter: Quarter, reserved: bool) -> Option<Pfn> {
-        let (class, blocks) = (self.request.class, &self.cpus.zones.blocks);
-        let claim = blocks.claim_in_quarter(quarter, class, reserved);
-        let Some(pfn) = self.cpus.got(claim) else {
-            self.cpus.note(blocks.settle(quarter.pageblock));
-            return None;
-        };
+    fn hold_quarter(&self, quarter: Quarter, pfn: Pfn, reserved: bool) -> Pfn {
         if reserved {
             let slot = Slot::of_quarter(self.request.key, quarter, split_pfn(pfn).1 / 64);
-            self.cpus.install(self.place, self.cpu, class, slot);
+            let cpus = self.cpus;
+            cpus.install(self.place, self.cpu, self.request.class, slot);
         }
-        Some(pfn)
+        pfn
     }
 
     /// In a free quarter of a pageblock that serves other owners.
@@ -394,11 +392,12 @@ impl Search<'_> {
         }
         let reserve = paid == Paid::All;
         let zones = &self.cpus.zones;
-        let Some(quarter) = zones.find_quarter(self.place, self.cpu, class, reserve) else {
+        let found = zones.find_quarter(self.place, self.cpu, class, reserve);
+        let Some((quarter, pfn)) = found else {
             self.refund(paid, QUARTER_PAGES);
             return None;
         };
-        self.begin_quarter(quarter, reserve)
+        Some(self.hold_quarter(quarter, pfn, reserve))
     }
 
     /// In a wholly free pageblock.

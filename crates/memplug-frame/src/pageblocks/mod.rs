@@ -40,7 +40,7 @@ pub use walk::Allocation;
 pub(crate) use whole::free_of;
 
 use crate::TableError;
-use crate::sync::{Apart, AtomicU64, Mutex, NoTableMemory, Ordering, zeroed_array};
+use crate::sync::{Apart, AtomicU64, Mutex, NoTableMemory, Ordering, handshake, zeroed_array};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_units::{PAGEBLOCK_ORDER, PageCount, Pfn, PfnRange};
@@ -90,9 +90,11 @@ impl Block<'_> {
     /// Exchanges the tag if it still is `from`.
     fn exchange(&self, from: Tag, to: Tag) -> bool {
         let (from, to) = (from.into_bits(), to.into_bits());
-        self.tag
-            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        let (seq, word) = (Ordering::SeqCst, self.tag);
+        let exchanged = word.compare_exchange(from, to, seq, seq).is_ok();
+        // Looks at the bits follow, while a CPU that claims looks at the tag after its claim.
+        handshake();
+        exchanged
     }
 
     /// For the CPU that has set `busy`, or that alone brings the pageblock on and off line.

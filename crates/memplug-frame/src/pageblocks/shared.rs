@@ -18,10 +18,9 @@
 
 use super::rows::{self, QUARTER_ROWS, ROW_ORDER};
 use super::tag::{Kind, QUARTER_OWNERS, QUARTERS, Tag};
-use super::{Block, Change, Pageblock, Pageblocks};
+use super::{Block, Change, Pageblock, Pageblocks, join};
 use crate::class::Class;
-use crate::sync::handshake;
-use memplug_units::OwnerId;
+use memplug_units::{OwnerId, Pfn};
 
 /// A quarter that the class holds, in a pageblock of this generation.
 #[derive(Clone, Copy)]
@@ -48,6 +47,25 @@ impl Quarter {
 /// Whether chunks of the class may lie in shared pageblocks.
 pub(crate) fn may_share(class: Class) -> bool {
     can_hold(class.owner()) && class.order().get() <= ROW_ORDER
+}
+
+/// The first chunk of a quarter that nobody holds: it is the caller's once the tag says whose the quarter
+/// is.
+fn claim_first(
+    block: Block<'_>,
+    pageblock: Pageblock,
+    seen: Tag,
+    class: Class,
+    number: usize,
+) -> Option<(Quarter, Pfn)> {
+    let page = rows::claim(rows::quarter(block.rows, number), class.order(), 0)?;
+    let quarter = Quarter {
+        pageblock,
+        number,
+        generation: seen.generation(),
+    };
+    let pfn = join(pageblock, number * QUARTER_PAGES as usize + page);
+    Some((quarter, pfn))
 }
 
 /// Whether the owner's number fits, and is not that of nobody.
@@ -83,88 +101,84 @@ impl Pageblocks {
         seen.reserved() || self.block(pageblock).is_some_and(exchange)
     }
 
-    /// Takes a free quarter of a pageblock of the same order and migrate type; one that has a single
-    /// owner becomes shared. What else changed is to be told.
+    /// Takes a free quarter of a pageblock of the same order and migrate type, with its first chunk; a
+    /// pageblock that has a single owner becomes shared. What else changed is to be told. The chunk is
+    /// claimed before the quarter shows, or it would be ended as empty.
     pub(crate) fn take_quarter(
         &self,
         pageblock: Pageblock,
         seen: Tag,
         class: Class,
         reserve: bool,
-    ) -> (Option<Quarter>, Change) {
-        let taken = match seen.kind() {
-            _ if !seen.is_like(class) || seen.isolated() || seen.busy() => None,
-            Kind::Shared => self.take_free_quarter(pageblock, seen, class, reserve),
-            Kind::Uniform if can_hold(seen.class().owner()) => {
-                return self.divide(pageblock, seen, class, reserve);
-            }
-            _ => None,
+    ) -> (Option<(Quarter, Pfn)>, Change) {
+        let nothing = (None, Change::Nothing);
+        let Some(block) = self.block(pageblock) else {
+            return nothing;
         };
-        (taken, Change::Nothing)
+        match seen.kind() {
+            _ if !seen.is_like(class) || seen.isolated() || seen.busy() => nothing,
+            Kind::Shared => self.take_free_quarter(block, pageblock, seen, class, reserve),
+            Kind::Uniform if can_hold(seen.class().owner()) => {
+                self.divide(block, pageblock, seen, class, reserve)
+            }
+            _ => nothing,
+        }
     }
 
     fn take_free_quarter(
         &self,
+        block: Block<'_>,
         pageblock: Pageblock,
         seen: Tag,
         class: Class,
         reserve: bool,
-    ) -> Option<Quarter> {
-        let number = (0..QUARTERS).find(|&at| seen.quarter(at).is_none())?;
+    ) -> (Option<(Quarter, Pfn)>, Change) {
+        let free = (0..QUARTERS).find(|&at| seen.quarter(at).is_none());
+        let Some((quarter, pfn)) =
+            free.and_then(|number| claim_first(block, pageblock, seen, class, number))
+        else {
+            return (None, Change::Nothing);
+        };
         let next = seen
-            .with_quarter(number, Some(class.owner()))
+            .with_quarter(quarter.number, Some(class.owner()))
             .with_reserved(seen.reserved() || reserve);
-        let block = self.block(pageblock)?;
-        block.exchange(seen, next).then_some(Quarter {
-            pageblock,
-            number,
-            generation: seen.generation(),
-        })
+        match block.exchange(seen, next) {
+            true => (Some((quarter, pfn)), Change::Nothing),
+            false => (None, self.unclaim(pfn, class.order())),
+        }
     }
 
     /// Makes a uniform pageblock a shared one, if a quarter of it is free. A CPU that had it reserved
     /// finds another tag.
     fn divide(
         &self,
+        block: Block<'_>,
         pageblock: Pageblock,
         seen: Tag,
         class: Class,
         reserve: bool,
-    ) -> (Option<Quarter>, Change) {
-        let Some(block) = self.block(pageblock) else {
-            return (None, Change::Nothing);
-        };
+    ) -> (Option<(Quarter, Pfn)>, Change) {
         let free = |at| rows::all_free(rows::quarter(block.rows, at));
         if !(0..QUARTERS).any(free) || !block.exchange(seen, seen.with_busy(true)) {
             return (None, Change::Nothing);
         }
         // From here on claims under the old tag are given back, and those that held show.
-        handshake();
-        let owner = seen.class().owner();
-        let mut tag = seen.shared().with_reserved(reserve);
-        let mut taken = None;
-        for at in 0..QUARTERS {
-            tag = match free(at) {
-                true if taken.is_none() => {
-                    taken = Some(at);
-                    tag.with_quarter(at, Some(class.owner()))
-                }
-                true => tag,
-                false => tag.with_quarter(at, Some(owner)),
-            };
-        }
-        let Some(number) = taken else {
+        let free: [bool; QUARTERS] = core::array::from_fn(free);
+        let taken = (0..QUARTERS)
+            .filter(|&at| free[at])
+            .find_map(|at| claim_first(block, pageblock, seen, class, at));
+        let Some((quarter, pfn)) = taken else {
             block.store(seen);
             return (None, self.settle(pageblock));
         };
+        let owner = seen.class().owner();
+        let tag = (0..QUARTERS)
+            .filter(|&at| !free[at])
+            .fold(seen.shared(), |tag, at| tag.with_quarter(at, Some(owner)))
+            .with_quarter(quarter.number, Some(class.owner()))
+            .with_reserved(reserve);
         block.store(tag);
-        let quarter = Quarter {
-            pageblock,
-            number,
-            generation: seen.generation(),
-        };
-        // Not settled: that would end the quarter before its first page is claimed.
-        (Some(quarter), Change::Findable(pageblock, tag))
+        (Some((quarter, pfn)), self.settle(pageblock))
     }
 
     /// Slots of CPUs lead there no longer.

@@ -11,7 +11,7 @@ use crate::class::Class;
 use crate::pageblocks::tag::Tag;
 use crate::pageblocks::{Pageblock, Quarter};
 use crate::sync::{Ordering, handshake};
-use memplug_units::CpuId;
+use memplug_units::{CpuId, Pfn};
 
 /// Areas that one search looks through.
 const LOOKS: u32 = 64;
@@ -148,7 +148,7 @@ impl Zones {
         }
     }
 
-    /// A free quarter for the class in a pageblock of its order and migrate type, whatever the owner
+    /// A free quarter for the class, and its first chunk, in a pageblock of its order and migrate type, whatever the owner
     /// of the others is, and even if a CPU has it reserved.
     pub(crate) fn find_quarter(
         &self,
@@ -156,7 +156,7 @@ impl Zones {
         cpu: CpuId,
         class: Class,
         reserve: bool,
-    ) -> Option<Quarter> {
+    ) -> Option<(Quarter, Pfn)> {
         let color = color_of_all(class.migrate_type(), class.order());
         let mut looks = LOOKS;
         let last = &place.map.line(cpu).search[FOR_QUARTERS];
@@ -188,7 +188,7 @@ impl Zones {
         area: &Area<'_>,
         class: Class,
         reserve: bool,
-    ) -> Option<Quarter> {
+    ) -> Option<(Quarter, Pfn)> {
         let first = self.first_in(area.number);
         (first..first + self.area_pageblocks()).find_map(|pageblock| {
             let tag = self.blocks.tag(pageblock)?;

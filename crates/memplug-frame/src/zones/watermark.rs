@@ -398,7 +398,7 @@ impl Zones {
         }
         if !short_of(all) {
             line.area.store(area + 1, Ordering::SeqCst);
-            if spend(&line.credit, all) {
+            if spend(&line.credit, all) && !place.is_near() {
                 return Paid::All;
             }
             line.area.store(0, Ordering::SeqCst);
@@ -430,12 +430,14 @@ impl Zones {
             let Some(portion) = self.portion(place, highest, pages) else {
                 return false;
             };
+            line.credit.fetch_add(portion, Ordering::SeqCst);
             handshake();
             // Marks that rose, or an isolation, void what this count found.
             let void = marks.credited.load(Ordering::SeqCst) == 0
+                || marks.near.load(Ordering::SeqCst) != 0
                 || marks.highest.load(Ordering::SeqCst) > highest;
-            if !void {
-                line.credit.fetch_add(portion, Ordering::SeqCst);
+            if void {
+                line.credit.store(0, Ordering::SeqCst);
             }
             !void
         })
@@ -453,7 +455,8 @@ impl Zones {
                 .map(|line| line.credit.load(Ordering::SeqCst))
                 .sum::<u64>()
         };
-        let mut keep = highest + MARGIN + promised();
+        let before = promised();
+        let keep = highest + MARGIN + before;
         let bar = marks.pageblocks.load(Ordering::Relaxed) / SCARCE;
         let enough = bar.max((sharers * PORTION + keep + pages) / PAGEBLOCK_PAGES) + 1;
         let whole = self.free_whole(place, enough);
@@ -476,9 +479,10 @@ impl Zones {
         }
         if free < keep + pages {
             // What other CPUs were given and have not used goes to this one.
-            lines().for_each(|line| line.credit.store(0, Ordering::SeqCst));
-            keep = highest + MARGIN;
-            return (free >= keep + pages).then_some(pages);
+            let left = lines().map(|line| line.credit.swap(0, Ordering::SeqCst));
+            // What was spent since may not show in the count.
+            let spent = before.saturating_sub(left.sum());
+            return (free >= highest + MARGIN + spent + pages).then_some(pages);
         }
         let spare = free - keep;
         Some((spare / sharers).min(most).max(pages))
