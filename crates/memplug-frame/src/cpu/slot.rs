@@ -298,8 +298,9 @@ impl Cpus {
         self.drain_where(|of, _| of == cpu, |_, _| true);
     }
 
-    /// Gives up all reservations.
+    /// Gives up all reservations, and all grants.
     pub(crate) fn drain(&self) {
+        self.zones.end_grants();
         self.drain_where(|_, _| true, |_, _| true);
     }
 

@@ -275,6 +275,13 @@ impl Zones {
         })
     }
 
+    /// Takes all grants away.
+    pub(crate) fn end_grants(&self) {
+        let zones = 0..self.zones.len() as u16;
+        let places = zones.filter_map(|number| self.place(ZoneId::new(number)));
+        places.for_each(|place| place.end_grants());
+    }
+
     /// Makes the metadata for a range exist, and that of the zone. Calls the heap.
     pub(crate) fn ensure(&self, range: PfnRange, zone: ZoneId) -> Result<(), TableError> {
         self.blocks.ensure(range)?;

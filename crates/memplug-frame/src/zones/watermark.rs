@@ -118,6 +118,9 @@ pub(super) struct Marks {
     near: AtomicU64,
     /// Near the marks: pages that may be taken before the next count.
     exact: AtomicU64,
+    /// Near the marks: pages that requests were admitted for, ever (it wraps). What was admitted during a
+    /// count may have been counted before it was taken, and what was put back meanwhile as well.
+    admitted: AtomicU64,
     /// 1 while free pages were last counted below the low watermark.
     pressed: AtomicU64,
     /// 1 while few pageblocks were wholly free at the last count.
@@ -140,6 +143,7 @@ impl Marks {
             highest: AtomicU64::new(0),
             near: AtomicU64::new(0),
             exact: AtomicU64::new(0),
+            admitted: AtomicU64::new(0),
             pressed: AtomicU64::new(0),
             scarce: AtomicU64::new(0),
             credited: AtomicU64::new(0),
@@ -492,20 +496,26 @@ impl Zones {
     pub(crate) fn admit(&self, place: &Place<'_>, order: Order, reserves: Reserves) -> Admit {
         let marks = &place.zone.marks;
         let pages = order.pages().get();
+        let admit = || {
+            marks.admitted.fetch_add(pages, Ordering::SeqCst);
+            Admit::Exact
+        };
         if spend(&marks.exact, pages) {
-            return Admit::Exact;
+            return admit();
         }
         marks.counting.with(|()| {
             if marks.near.load(Ordering::SeqCst) == 0 {
                 return Admit::Easy;
             }
             if spend(&marks.exact, pages) {
-                return Admit::Exact;
+                return admit();
             }
             marks.credited.store(1, Ordering::SeqCst);
-            let free = self.recount(place.id).get();
-            let Watermarks { min, low, .. } = self.watermarks(place.id);
             let highest = marks.highest.load(Ordering::SeqCst);
+            let before = marks.admitted.load(Ordering::SeqCst);
+            let free = self.recount(place.id).get();
+            let during = marks.admitted.load(Ordering::SeqCst).wrapping_sub(before);
+            let free = free.saturating_sub(during);
             if free >= highest + 2 * MARGIN + pages {
                 marks.near.store(0, Ordering::SeqCst);
                 return Admit::Easy;
@@ -513,20 +523,11 @@ impl Zones {
             if reserves == Reserves::Use {
                 // It takes what no count has found above the marks.
                 marks.exact.store(0, Ordering::SeqCst);
-                return Admit::Exact;
+                return admit();
             }
-            let Some(above_min) = free.checked_sub(min.get().saturating_add(pages)) else {
+            if !self.set_exact(place, free, pages) {
                 return Admit::Closed;
-            };
-            // Up to the next mark below, so that passing it is noticed.
-            let next = match (free - pages).checked_sub(low.max(min).get()) {
-                Some(above_low) => above_low,
-                None => {
-                    marks.pressed.store(1, Ordering::Relaxed);
-                    above_min
-                }
-            };
-            marks.exact.store(next, Ordering::SeqCst);
+            }
             handshake();
             // An isolation meanwhile made fewer of them, or the marks rose.
             let void = marks.credited.load(Ordering::SeqCst) == 0
@@ -534,8 +535,27 @@ impl Zones {
             if void {
                 marks.exact.store(0, Ordering::SeqCst);
             }
-            Admit::Exact
+            admit()
         })
+    }
+
+    /// Notes what may be taken before the next count, besides the pages of a request; false if those
+    /// are not above min. Up to the next mark below, so that passing it is noticed.
+    fn set_exact(&self, place: &Place<'_>, free: u64, pages: u64) -> bool {
+        let marks = &place.zone.marks;
+        let Watermarks { min, low, .. } = self.watermarks(place.id);
+        let Some(above_min) = free.checked_sub(min.get().saturating_add(pages)) else {
+            return false;
+        };
+        let next = match (free - pages).checked_sub(low.max(min).get()) {
+            Some(above_low) if marks.pressed.load(Ordering::Relaxed) == 0 => above_low,
+            _ => {
+                marks.pressed.store(1, Ordering::Relaxed);
+                above_min
+            }
+        };
+        marks.exact.store(next, Ordering::SeqCst);
+        true
     }
 
     /// Wholly free pageblocks that no CPU was granted; stops counting when there are `enough`.
