@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Calls go down only. What a lower layer changed and searchers must know it returns as a `Change`,
-//! which the caller hands to `zones`. `class`, `error` and `sync` serve all layers.
+//! which the caller hands to `zones`. `class`, `config`, `error` and `sync` serve all layers.
 //!
 //! Orders: 0 to 10; a chunk never crosses an area (so no order 10 in blocks of 2 MiB).
 //!
@@ -38,6 +38,7 @@
 extern crate alloc;
 
 mod class;
+mod config;
 mod cpu;
 mod error;
 mod pageblocks;
@@ -46,12 +47,13 @@ mod table;
 mod zones;
 
 pub use class::{Class, MigrateType};
+pub use config::TableConfig;
 pub use cpu::{Request, RequestKey};
 pub use error::{
     AllocError, ContigError, FreeError, IsolateError, OwnerError, SplitError, TableError,
 };
 pub use pageblocks::Allocation;
-pub use table::{FrameTable, TableConfig};
+pub use table::FrameTable;
 pub use zones::{Reserves, Watermarks, ZoneCounts, ZoneId};
 
 use memplug_units::OwnerId;

@@ -1,4 +1,7 @@
 //! The allocator as others see it: arguments are checked, and each call goes to the layer that knows.
+//!
+//! Holds nothing but the uppermost layer, and no logic of its own. Which call may be made from where
+//! stands in the crate's head.
 
 use crate::cpu::Cpus;
 use crate::pageblocks::tag::MAX_CPUS;
@@ -6,30 +9,10 @@ use crate::pageblocks::{pageblocks_in, split_pfn};
 use crate::zones::contiguous_chunks;
 use crate::{
     AllocError, Allocation, Class, ContigError, FreeError, IsolateError, MigrateType, OwnerError,
-    Request, RequestKey, SplitError, TableError, Watermarks, ZoneCounts, ZoneId,
+    Request, RequestKey, SplitError, TableConfig, TableError, Watermarks, ZoneCounts, ZoneId,
 };
 use alloc::vec::Vec;
 use memplug_units::{CpuId, Geometry, Order, OwnerId, PageCount, Pfn, PfnRange};
-
-/// How a table is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableConfig {
-    /// Pageblocks in an area, at most (a power of two up to 64). Zone borders inside a block (boot
-    /// memory: DMA ends at 16 MiB) must be area borders; smaller areas cost 32 bytes each.
-    pub area_pageblocks: u64,
-    /// One table of 2 KiB for a mixed pageblock is kept in reserve for so many pageblocks. When all
-    /// are in use, what needs one fails ([`SplitError::NoTable`]) or goes elsewhere.
-    pub pageblocks_per_table: u64,
-}
-
-impl Default for TableConfig {
-    fn default() -> Self {
-        Self {
-            area_pageblocks: 64,
-            pageblocks_per_table: 256,
-        }
-    }
-}
 
 /// All page frames of a machine: which are free, and which owner has the others.
 ///

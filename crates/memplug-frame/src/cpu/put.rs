@@ -1,4 +1,7 @@
-//! Putting chunks back.
+//! Putting chunks back: the short way, and what a put makes known.
+//!
+//! A put has no CPU. It clears bits in the lowest layer; what that changed goes to the zones, as every
+//! change does, and where it was to the CPU that had the pageblock reserved last (`recent.rs`).
 
 use super::Cpus;
 use crate::FreeError;

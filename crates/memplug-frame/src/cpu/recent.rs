@@ -48,7 +48,7 @@ impl Recent {
     pub(super) fn note(&self, pfn: Pfn, class: Class, tag: Tag) {
         if let Some(word) = self.word(tag.home(), class) {
             let (pageblock, page) = split_pfn(pfn);
-            let row = pageblock << 3 | page as u64 / 64;
+            let row = (pageblock << 3) | (page as u64 / 64);
             word.store(row + 1, Ordering::Relaxed);
         }
     }

@@ -17,10 +17,13 @@ use memplug_units::PAGEBLOCK_PAGES;
 pub(crate) const BYTES: usize = PAGES * size_of::<u32>();
 const PAGES: usize = PAGEBLOCK_PAGES as usize;
 
+/// On the heap each by itself: the list grows, and 2 KiB each are not copied.
+type Table = Box<[u32; PAGES]>;
+
 /// All tables of a machine.
 #[derive(Default)]
 pub(crate) struct Tables {
-    made: Vec<Box<[u32; PAGES]>>,
+    made: Vec<Table>,
     /// Numbers of those that no pageblock has. Holds room for all, so that giving one back never
     /// calls the heap.
     free: Vec<usize>,

@@ -18,7 +18,8 @@
 //! - `listing`: what the layer below reports is written down here (I-FRAME-4).
 //! - `find`: pageblocks with room for a class, the lowest first. `take`: pageblocks that are wholly
 //!   free, from the area that a CPU was granted.
-//! - `watermark`: credit, and the exact mode near the marks. `count`: statistics from tags and bits.
+//! - `credit`: what a CPU may take without asking. `watermark`: the exact mode near the marks. `count`:
+//!   statistics from tags and bits.
 //! - `online`: areas come and go. `area_set`: a set of areas as a tree of bits.
 //!
 //! Lock order: the lock of a zone's count, then the lock of the tables. No lock on the way of a get
@@ -26,6 +27,7 @@
 
 mod area_set;
 mod count;
+mod credit;
 mod find;
 mod listing;
 mod online;
@@ -33,12 +35,13 @@ mod take;
 mod watermark;
 
 pub use count::ZoneCounts;
+pub(crate) use credit::Paid;
 pub(crate) use find::Visit;
 pub(crate) use online::contiguous_chunks;
 pub(crate) use take::Whole;
+pub(crate) use watermark::Admit;
 pub use watermark::Reserves;
 pub use watermark::Watermarks;
-pub(crate) use watermark::{Admit, Paid};
 
 use crate::TableError;
 use crate::pageblocks::{Pageblock, Pageblocks, empty_cells};

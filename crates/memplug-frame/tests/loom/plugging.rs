@@ -256,6 +256,8 @@ fn what_was_published_before_it_went_is_found_after_it_came_back() {
         3,
         || {
             let table = machine(1, 1, 1);
+            // Where the drainer looks for it.
+            assert_eq!(table.prepare(pageblock(0), SECOND), Ok(()));
             let three = order(3);
             let first = get(&table, 0, ANN, three);
             let drainer = {
