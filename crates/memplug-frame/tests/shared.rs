@@ -1,4 +1,7 @@
 //! Owners that share pageblocks, the reserve of tables, chunks that are split, and contiguous ranges.
+//!
+//! One thread; what holds beside others is in `threads.rs` and under loom. The random model splits chunks
+//! too, but never runs out of tables.
 #![cfg(not(loom))]
 
 use memplug_frame::{
