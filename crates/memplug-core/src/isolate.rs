@@ -79,6 +79,22 @@ impl Hotplug {
         blockers
     }
 
+    /// What in a range of any pages cannot be moved out of it.
+    pub(crate) fn unmovable_pages(&self, pageblocks: PfnRange, wanted: PfnRange) -> Blockers {
+        let mut blockers = Blockers::default();
+        let mut found = Vec::new();
+        self.frames.allocations(pageblocks, usize::MAX, &mut found);
+        for allocation in found {
+            if allocation.range().intersection(wanted).is_some()
+                && let Some(reason) = allocation_stays(&allocation, true)
+            {
+                let owner = allocation.class.owner();
+                blockers.push(self.blocker(allocation.range(), owner, reason));
+            }
+        }
+        blockers
+    }
+
     /// The pageblocks of a range that somebody has isolated.
     pub(crate) fn isolated_in(&self, range: PfnRange) -> impl Iterator<Item = Blocker> {
         pageblocks(range)

@@ -54,6 +54,7 @@ mod blockers;
 mod blocks;
 mod boot;
 mod config;
+mod contig;
 mod error;
 mod frames;
 mod group;
@@ -85,6 +86,7 @@ pub use audit::Violation;
 pub use block::{Block, BlockEvent, BlockState};
 pub use blockers::{Blocker, Blockers, Reason};
 pub use config::{BootMemory, MachineConfig, MemoryMap, WatermarkPolicy};
+pub use contig::ContigAllocError;
 pub use error::{
     AddError, Errno, GroupError, MachineError, OfflineError, OnlineError, PlatformError, Refusal,
     RemoveError,
@@ -93,7 +95,9 @@ pub use frames::{Frames, Isolation, IsolationError};
 pub use group::{Device, Group, GroupKind};
 pub use hotplug::{MachineView, OfflinePlan};
 pub use machine::Hotplug;
-pub use memplug_frame::{FreeError, MigrateType, OwnerError, SplitError, Watermarks, ZoneCounts};
+pub use memplug_frame::{
+    ContigError, FreeError, MigrateType, OwnerError, SplitError, Watermarks, ZoneCounts,
+};
 pub use migrate::{CancelHandle, OfflineOptions, TargetPolicy};
 pub use node::Node;
 pub use notify::{

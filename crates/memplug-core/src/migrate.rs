@@ -167,7 +167,10 @@ const PAGEBLOCKS_A_REPORT: u64 = 8;
 
 struct Migration<'h> {
     machine: &'h Hotplug,
+    /// Whole pageblocks, all isolated.
     range: PfnRange,
+    /// The part of them that is to be emptied.
+    wanted: PfnRange,
     node: NodeId,
     kind: ZoneKind,
     target: TargetPolicy,
@@ -189,10 +192,41 @@ impl Hotplug {
         kind: ZoneKind,
         options: &OfflineOptions,
     ) -> Result<Emptied, Stopped> {
+        let is_empty = || self.frames.first_not_free(range).is_none();
+        self.empty((range, range), is_empty, node, kind, options)
+    }
+
+    /// Moves everything out of `wanted`, the pageblocks of which, `range`, are isolated.
+    pub(crate) fn empty_part(
+        &self,
+        (range, wanted): (PfnRange, PfnRange),
+        node: NodeId,
+        kind: ZoneKind,
+        options: &OfflineOptions,
+    ) -> Result<Emptied, Stopped> {
+        let is_empty = || {
+            let mut found = Vec::new();
+            self.frames.allocations(range, usize::MAX, &mut found);
+            found
+                .iter()
+                .all(|chunk| chunk.range().intersection(wanted).is_none())
+        };
+        self.empty((range, wanted), is_empty, node, kind, options)
+    }
+
+    fn empty(
+        &self,
+        (range, wanted): (PfnRange, PfnRange),
+        is_empty: impl Fn() -> bool,
+        node: NodeId,
+        kind: ZoneKind,
+        options: &OfflineOptions,
+    ) -> Result<Emptied, Stopped> {
         let begun = self.platform().now();
         let mut migration = Migration {
             machine: self,
             range,
+            wanted,
             node,
             kind,
             target: options.target,
@@ -211,7 +245,7 @@ impl Hotplug {
                 return Err(Stopped::Cancelled(migration.blockers()));
             }
             let cut_short = migration.run_round(options);
-            if self.frames.first_not_free(range).is_none() {
+            if is_empty() {
                 migration.report();
                 let Migration { moved, round, .. } = migration;
                 return Ok(Emptied {
@@ -249,6 +283,7 @@ impl Migration<'_> {
             self.machine
                 .frames
                 .allocations(pageblock, usize::MAX, &mut found);
+            found.retain(|chunk| chunk.range().intersection(self.wanted).is_some());
             while let Some(first) = found.first() {
                 let owner = first.class.owner();
                 let (batch, others): (Vec<_>, Vec<_>) = found
@@ -285,6 +320,7 @@ impl Migration<'_> {
         self.machine
             .frames
             .allocations(range, usize::MAX, &mut rest);
+        rest.retain(|chunk| chunk.range().intersection(self.wanted).is_some());
         before.sort_by_key(|(chunk, _)| chunk.pfn);
         let reason = |chunk: &Allocation| {
             let known = before.binary_search_by_key(&chunk.pfn, |(chunk, _)| chunk.pfn);

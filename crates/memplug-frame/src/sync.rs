@@ -7,16 +7,30 @@
 //! sides are `SeqCst` and the total order of C++20 makes the fence superfluous: it compiles to
 //! nothing.
 //!
+//! Built with `--cfg coherence`, each access is counted by a model of cache coherence with many CPUs
+//! (`sync/coherence.rs`).
+//!
 //! Locks here are for slow paths only; nothing is called back while one is held. The module is
 //! public for the crates above, which have the same needs and must meet the same models.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+#[cfg(coherence)]
+pub mod coherence;
+#[cfg(coherence)]
+mod counted;
+
+#[cfg(coherence)]
+pub use self::counted::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
 #[cfg(loom)]
 pub use self::model::{AtomicU64, set_strong};
+#[cfg(coherence)]
+use core::sync::atomic; // for `counted`
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub use core::sync::atomic::Ordering;
+#[cfg(not(any(loom, coherence)))]
+pub use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
@@ -78,25 +92,26 @@ pub(crate) struct NoTableMemory;
 
 /// So many words of zero. Untouched memory costs nothing on systems that hand out zero pages
 /// lazily, which is what makes adding memory a constant cost.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, coherence)))]
 pub(crate) fn zeroed_words(count: usize) -> Result<Box<[AtomicU64]>, NoTableMemory> {
     bytemuck::allocation::try_zeroed_slice_box(count).map_err(|()| NoTableMemory)
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, coherence))]
 pub(crate) fn zeroed_words(count: usize) -> Result<Box<[AtomicU64]>, NoTableMemory> {
     Ok((0..count).map(|_| AtomicU64::new(0)).collect())
 }
 
 /// The same with a length known to the compiler.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, coherence)))]
 pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTableMemory> {
     bytemuck::allocation::try_zeroed_box().map_err(|()| NoTableMemory)
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, coherence))]
 pub(crate) fn zeroed_array<const N: usize>() -> Result<Box<[AtomicU64; N]>, NoTableMemory> {
-    Ok(Box::new(core::array::from_fn(|_| AtomicU64::new(0))))
+    // Not through the stack: the array may be large.
+    zeroed_words(N)?.try_into().map_err(|_| NoTableMemory)
 }
 
 /// A value on the heap, or word that it could not be had. An array of one, since that is what safe
@@ -167,7 +182,10 @@ impl<T> Mutex<T> {
 
     /// Runs `f` with the value. A lock left poisoned by a panic is taken all the same: the
     /// value is only ever changed by code that cannot panic half-way.
+    #[cfg_attr(coherence, track_caller)]
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        #[cfg(coherence)]
+        let _taken = coherence::Taken::new(self);
         #[cfg(any(loom, feature = "std"))]
         let mut guard = match self.0.lock() {
             Ok(guard) => guard,

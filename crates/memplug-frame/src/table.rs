@@ -387,6 +387,11 @@ impl FrameTable {
         }
     }
 
+    /// The zone that a frame is online in.
+    pub fn zone_of(&self, pfn: Pfn) -> Option<ZoneId> {
+        self.cpus.zones.zone_of(split_pfn(pfn).0)
+    }
+
     /// The allocation that holds a frame, if it is allocated.
     pub fn allocation_at(&self, pfn: Pfn) -> Option<Allocation> {
         self.cpus.zones.blocks.allocation_at(pfn)

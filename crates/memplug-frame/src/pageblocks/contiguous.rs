@@ -6,7 +6,7 @@
 
 use super::mixed::pages;
 use super::tag::{Kind, Tag};
-use super::{Block, Pageblock, Pageblocks, join, split_pfn};
+use super::{Block, Pageblock, Pageblocks, join, rows, split_pfn};
 use crate::class::Class;
 use crate::sync::{Ordering, relax};
 use memplug_units::{Order, Pfn, PfnRange};
@@ -38,6 +38,12 @@ impl Pageblocks {
             }
             let taken = match tag.kind() {
                 Kind::None => take_free(block, tag, wanted, wanted == whole, class),
+                Kind::Uniform | Kind::Shared | Kind::Mixed if wanted == whole => {
+                    first_used(block, wanted)?;
+                    // It was emptied while it was isolated: from here on it is free.
+                    self.end_isolated(block, tag);
+                    false
+                }
                 Kind::Uniform if tag.class() == class.with_order(Order::ZERO) => {
                     first_used(block, wanted)?;
                     set_bits(block, wanted);
@@ -52,6 +58,22 @@ impl Pageblocks {
             if taken {
                 return Ok(());
             }
+        }
+    }
+
+    /// Makes an isolated pageblock a free one, if it is empty and its tag did not change meanwhile.
+    fn end_isolated(&self, block: Block<'_>, tag: Tag) {
+        if !block.exchange(tag, tag.with_busy(true)) {
+            return;
+        }
+        let free = Tag::none(tag.generation()).with_isolated(true);
+        match rows::all_free(block.rows) {
+            true if tag.kind() == Kind::Mixed => self.tables.with(|tables| {
+                block.store(free);
+                tables.give_back(tag.table());
+            }),
+            true => block.store(free),
+            false => block.store(tag),
         }
     }
 
