@@ -10,7 +10,8 @@
 use crate::blockers::Blockers;
 use crate::frames::IsolationError;
 use crate::machine::Hotplug;
-use crate::migrate::{OfflineOptions, Stopped};
+use crate::migrate::Stopped;
+use crate::options::OfflineOptions;
 use crate::owner::Owner;
 use crate::txn::HotplugLock;
 use crate::zone::ZoneKind;

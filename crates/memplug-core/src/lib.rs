@@ -65,6 +65,7 @@ mod memmap;
 mod migrate;
 mod node;
 mod notify;
+mod options;
 mod outlook;
 mod owner;
 mod pages;
@@ -98,12 +99,12 @@ pub use machine::Hotplug;
 pub use memplug_frame::{
     ContigError, FreeError, MigrateType, OwnerError, SplitError, Watermarks, ZoneCounts,
 };
-pub use migrate::{CancelHandle, OfflineOptions, TargetPolicy};
 pub use node::Node;
 pub use notify::{
     Answer, Call, Chain, MemoryEvent, MemoryNotify, MemoryNotify2007, Notice, Registration,
     Rollback, RoundReport, SubscriberStats,
 };
+pub use options::{CancelHandle, OfflineOptions, TargetPolicy};
 pub use outlook::Outlook;
 pub use owner::{MoveOutcome, Owner, PageMove, PageOwner, Stays};
 pub use pages::{PageError, PageRequest};

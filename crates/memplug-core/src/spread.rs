@@ -5,7 +5,7 @@
 
 use crate::block::Going;
 use crate::machine::Hotplug;
-use crate::migrate::TargetPolicy;
+use crate::options::TargetPolicy;
 use crate::zone::ZoneKind;
 use alloc::vec::Vec;
 use memplug_frame::ZoneId;

@@ -116,8 +116,7 @@ fn what_lies_in_the_range_moves_and_the_rest_stays() {
 
 #[test]
 fn what_cannot_move_is_named_and_everything_is_as_before() {
-    let (machine, blocks) = machine(2);
-    let first = start(&machine, blocks[0]);
+    let (machine, _) = machine(2);
     let driver = machine.owner("driver", Arc::new(Stays)).expect("the first");
     let camera = machine
         .owner("camera", Arc::new(Stays))
@@ -170,7 +169,16 @@ fn what_cannot_move_is_named_and_everything_is_as_before() {
         matches!(error, ContigAllocError::Cancelled { .. }),
         "{error}"
     );
-    // Of no zone, and isolated by another.
+}
+
+#[test]
+fn only_online_memory_of_one_zone_that_nothing_isolates_is_taken() {
+    let (machine, blocks) = machine(2);
+    let first = start(&machine, blocks[0]);
+    let camera = machine.owner("camera", Arc::new(Stays)).expect("the first");
+    let alloc = |wanted, options: &OfflineOptions| {
+        machine.alloc_contig(wanted, &camera, MigrateType::Unmovable, options)
+    };
     let outside = range(first + 2 * 32_768 - 10, 20);
     let error = alloc(outside, &options()).expect_err("half of it is no memory");
     let zone = ContigError::Zone { range: outside };

@@ -11,7 +11,7 @@ use crate::block::BlockState;
 use crate::error::{OfflineError, RemoveError};
 use crate::group::{Device, GroupKind};
 use crate::machine::Hotplug;
-use crate::migrate::OfflineOptions;
+use crate::options::OfflineOptions;
 use crate::platform::{Action, Step, Subject};
 use alloc::vec::Vec;
 use memplug_units::{BlockId, DeviceId, NodeId, PfnRange};
