@@ -1,4 +1,4 @@
-//! A page frame allocator whose memory can come and go while it is in use.
+//! A page frame allocator: its memory can come and go while it is in use.
 //!
 //! The classical buddy allocator keeps lists under a lock a zone. This one keeps bits: eight words
 //! (one cache line) for the 512 pages of a pageblock, and one word, its *tag*, that says what the

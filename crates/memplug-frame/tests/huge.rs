@@ -1,7 +1,6 @@
-//! Chunks of order 9 and 10 in areas of 64 pageblocks, against a plain set of who has what.
+//! Chunks of order 9 and 10 in areas of 64 pageblocks, against a plain set of what is held.
 //! A get must find what is free however the area was used before: by hint, among leftovers, in
-//! another area; and what the first processor keeps, which a thread has to itself, if others use its
-//! number too. Areas of a few pageblocks are the model's and loom's.
+//! another area. Areas of a few pageblocks are the model's and loom's.
 
 #![cfg(not(loom))]
 

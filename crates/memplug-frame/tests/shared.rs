@@ -120,11 +120,27 @@ fn without_a_table_a_request_goes_elsewhere_or_fails() {
         })
     );
     // The table comes back when its pageblock empties.
-    let before = table.zone_counts(ZONE).allocated;
-    let found = table
-        .allocation_at(Pfn::new(0))
-        .or(table.allocation_at(Pfn::new(PAGEBLOCK)));
-    assert!(found.is_some() && before > PageCount::ZERO);
+    let chunk = get(&table, 1, 0).expect("a page of the second run");
+    let elsewhere = Pfn::new(3 * PAGEBLOCK);
+    let in_table = |at: u64| table.uniform_class(Pfn::new(at * PAGEBLOCK)).is_none();
+    let mixed = (0..2).find(|&at| in_table(at)).expect("one has the table");
+    assert_ne!(chunk.get() / PAGEBLOCK, 3);
+    let mut found = Vec::new();
+    table.allocations(range(mixed * PAGEBLOCK, PAGEBLOCK), usize::MAX, &mut found);
+    for allocation in found {
+        let (order, owner) = (allocation.class.order(), allocation.class.owner());
+        assert_eq!(table.put(allocation.pfn, order, owner), Ok(()));
+    }
+    assert_eq!(table.put(elsewhere, Order::ZERO, of), Ok(()));
+    let whole = table.range_counts(range(mixed * PAGEBLOCK, PAGEBLOCK));
+    assert_eq!(whole.buddy[9], 1);
+    assert_eq!(get(&table, 1, 0), Ok(elsewhere), "the gap of the last put");
+    let three = get(&table, 2, 3).expect("the pageblock that became free");
+    assert_eq!(
+        table.split(three, order(3), order(1), OwnerId::new(2)),
+        Ok(()),
+        "with the table"
+    );
 }
 
 #[test]

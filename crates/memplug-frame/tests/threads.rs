@@ -3,8 +3,8 @@
 //!
 //! A shadow of one word a frame shows a chunk handed out twice; a counter a pageblock, odd
 //! while it is isolated, shows a chunk handed out of an isolated one; the zone of each block
-//! shows one handed out of the wrong zone. At the end everything is free, whole and counted. Two of
-//! the four have a processor to themselves whose number another uses too, with the system's fence.
+//! shows one handed out of the wrong zone. At the end everything is free, whole and counted. Two
+//! workers share each owner, and each CPU's number.
 //!
 //! Seeded, though the schedule of the threads is not: `MEMPLUG_FRAME_ROUNDS=500 cargo test
 //! --release --test threads` runs that many seeds instead of a few.
@@ -54,7 +54,7 @@ struct Arena {
     isolated: Vec<AtomicU32>,
     /// For each block: its zone, set before it comes on line.
     zones: Vec<AtomicU32>,
-    /// For each block: whoever has pages in it should free them.
+    /// For each block: the workers should free the pages that they have in it.
     leaving: Vec<AtomicBool>,
     stop: AtomicBool,
 }

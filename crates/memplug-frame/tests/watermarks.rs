@@ -269,6 +269,44 @@ fn a_zone_that_was_short_under_higher_marks_is_easy_under_lower_ones() {
     assert!(cached(&table).is_some(), "reserved by the request before");
 }
 
+/// A chunk that is freed into an isolated pageblock is not free memory of the zone.
+#[test]
+fn what_is_freed_in_isolation_is_not_given_out_near_the_marks() {
+    let table = machine(2, 1);
+    let zones = [LOW_ZONE];
+    let huge = get(&table, Order::PAGEBLOCK, &zones, Reserves::Keep).expect("all is free");
+    let pages = free(&table, LOW_ZONE);
+    let min = pages - 1000;
+    table.set_watermarks(LOW_ZONE, marks(min, min + 1, min + 2));
+    table.isolate(huge).expect("it is online");
+    get(&table, Order::ZERO, &zones, Reserves::Keep).expect("above min: counted, not used up");
+    assert_eq!(table.put(huge, Order::PAGEBLOCK, OWNER), Ok(()));
+    while get(&table, Order::ZERO, &zones, Reserves::Keep).is_ok() {}
+    assert_eq!(free(&table, LOW_ZONE), min);
+}
+
+#[test]
+fn marks_beyond_all_memory_bind_and_wrap_nowhere() {
+    let table = machine(2, 1);
+    let zones = [LOW_ZONE];
+    let pfn = get(&table, Order::PAGEBLOCK, &zones, Reserves::Keep).expect("all is free");
+    let most = Watermarks {
+        min: PageCount::new(u64::MAX),
+        low: PageCount::new(u64::MAX),
+        high: PageCount::new(u64::MAX),
+    };
+    table.set_watermarks(LOW_ZONE, most);
+    assert_eq!(table.watermarks(LOW_ZONE), most);
+    for number in [0, 3, 9, 10] {
+        let order = order(number);
+        let none = Err(AllocError::NoMemory { order });
+        assert_eq!(get(&table, order, &zones, Reserves::Keep), none);
+        assert!(get(&table, order, &zones, Reserves::Use).is_ok());
+    }
+    assert_eq!(table.put(pfn, Order::PAGEBLOCK, OWNER), Ok(()));
+    assert!(table.is_pressed(LOW_ZONE));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A new min, and so much between the marks.

@@ -225,6 +225,32 @@ struct Search<'a> {
     exact: bool,
 }
 
+/// Where a request for a chunk of order 0 to 8 looks.
+#[derive(Clone, Copy)]
+enum Step {
+    Recent,
+    Partial,
+    Quarter,
+    Whole,
+    Mixed,
+}
+
+const STEPS: [Step; 5] = [
+    Step::Recent,
+    Step::Partial,
+    Step::Whole,
+    Step::Quarter,
+    Step::Mixed,
+];
+/// While few pageblocks are wholly free.
+const SCARCE_STEPS: [Step; 5] = [
+    Step::Recent,
+    Step::Partial,
+    Step::Quarter,
+    Step::Whole,
+    Step::Mixed,
+];
+
 impl Search<'_> {
     fn run(&self) -> Option<Pfn> {
         let class = self.request.class;
@@ -232,14 +258,26 @@ impl Search<'_> {
             let (pageblock, _) = self.take_whole(Whole::Chunk(class))?;
             return Some(join(pageblock, 0));
         }
-        let scarce = may_share(class) && self.place.is_scarce();
-        let more = || !self.place.is_short();
-        self.at_recent()
-            .or_else(|| self.in_partial())
-            .or_else(|| more().then(|| scarce.then(|| self.in_quarter())?)?)
-            .or_else(|| more().then(|| self.in_whole())?)
-            .or_else(|| more().then(|| self.in_quarter())?)
-            .or_else(|| more().then(|| self.in_mixed())?)
+        let steps = match may_share(class) && self.place.is_scarce() {
+            true => SCARCE_STEPS,
+            false => STEPS,
+        };
+        // Once credit lacks, no step more is taken.
+        let tried = steps.into_iter().map_while(|step| {
+            let more = !self.place.is_short();
+            more.then(|| self.try_step(step))
+        });
+        tried.flatten().next()
+    }
+
+    fn try_step(&self, step: Step) -> Option<Pfn> {
+        match step {
+            Step::Recent => self.at_recent(),
+            Step::Partial => self.in_partial(),
+            Step::Quarter => self.in_quarter(),
+            Step::Whole => self.in_whole(),
+            Step::Mixed => self.in_mixed(),
+        }
     }
 
     fn pages(&self) -> u64 {
@@ -392,7 +430,7 @@ impl Search<'_> {
         }
         let reserve = paid == Paid::All;
         let zones = &self.cpus.zones;
-        let found = zones.find_quarter(self.place, self.cpu, class, reserve);
+        let found = zones.find_quarter(self.place, class, reserve);
         let Some((quarter, pfn)) = found else {
             self.refund(paid, QUARTER_PAGES);
             return None;
@@ -434,6 +472,11 @@ impl Search<'_> {
                     0 => Visit::Full,
                     _ => Visit::Pass,
                 };
+            }
+            if tag.is_open_to(class) {
+                // Beyond the reach of the search for room: it needs no table.
+                let claim = zones.blocks.claim(pageblock, class, tag, 0);
+                return self.cpus.got(claim).map_or(Visit::Pass, Visit::Found);
             }
             let (got, change) = zones.blocks.get_mixed(pageblock, tag, class);
             zones.note(change);

@@ -61,7 +61,7 @@ impl Cpus {
         self.cpus
     }
 
-    /// The CPU whose reservations a request uses: numbers beyond the last wrap around.
+    /// The CPU of the reservations that a request uses: numbers beyond the last wrap around.
     #[inline(always)]
     fn number(&self, cpu: CpuId) -> CpuId {
         if cpu.get() < self.cpus {

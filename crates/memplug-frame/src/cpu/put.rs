@@ -55,14 +55,6 @@ impl Cpus {
             let class = Class::new(owner, tag.migrate_type(), order);
             self.recent.note(pfn, class, tag);
         }
-        self.zones.note(change);
-        match change {
-            _ if order >= Order::PAGEBLOCK => {
-                let pages = order.pages().get();
-                self.zones.more_is_free(split_pfn(pfn).0, pages);
-            }
-            Change::Empty(pageblock, _) => self.zones.much_is_free(pageblock),
-            Change::Findable(..) | Change::Nothing => {}
-        }
+        self.note(change);
     }
 }

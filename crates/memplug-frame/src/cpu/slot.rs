@@ -48,7 +48,7 @@ const STRIDE: usize = 64;
 /// Under loom every word is dear: one migrate type, orders 0, 3, 7 and one for all others.
 #[cfg(loom)]
 const STRIDE: usize = 4;
-/// CPUs whose slots lie together: one pointer leads to a slot.
+/// CPUs with slots that lie together: one pointer leads to a slot.
 const GROUP: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// Of some CPUs; on lines of their own, whatever else lies on the heap.

@@ -129,7 +129,7 @@ impl Pageblocks {
         }
     }
 
-    /// Free pages of a pageblock whose bits say so.
+    /// Free pages of a pageblock, by its bits.
     pub(crate) fn room(&self, pageblock: Pageblock) -> u64 {
         self.block(pageblock)
             .map_or(0, |block| PAGEBLOCK_PAGES - rows::used(block.rows))

@@ -28,11 +28,7 @@ impl Pageblocks {
         let whole = PfnRange::between(first, join(pageblock + 1, 0));
         let wanted = whole.intersection(range).ok_or(first)?;
         loop {
-            let tag = block.tag();
-            if tag.busy() {
-                relax();
-                continue;
-            }
+            let tag = block.steady_tag();
             if !tag.isolated() {
                 return Err(first);
             }
@@ -63,17 +59,12 @@ impl Pageblocks {
 
     /// Makes an isolated pageblock a free one, if it is empty and its tag did not change meanwhile.
     fn end_isolated(&self, block: Block<'_>, tag: Tag) {
-        if !block.exchange(tag, tag.with_busy(true)) {
-            return;
-        }
-        let free = Tag::none(tag.generation()).with_isolated(true);
-        match rows::all_free(block.rows) {
-            true if tag.kind() == Kind::Mixed => self.tables.with(|tables| {
-                block.store(free);
-                tables.give_back(tag.table());
-            }),
-            true => block.store(free),
-            false => block.store(tag),
+        if block.exchange(tag, tag.with_busy(true)) {
+            let next = match rows::all_free(block.rows) {
+                true => Tag::none(tag.generation()).with_isolated(true),
+                false => tag,
+            };
+            self.end(block, tag, next);
         }
     }
 

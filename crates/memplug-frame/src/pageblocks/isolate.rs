@@ -11,7 +11,6 @@
 use super::tag::{Kind, Tag};
 use super::{Change, Pageblock, Pageblocks, join, pageblocks_in, rows, split_pfn};
 use crate::IsolateError;
-use crate::sync::relax;
 use memplug_units::{Pfn, PfnRange};
 
 impl Pageblocks {
@@ -22,13 +21,9 @@ impl Pageblocks {
             .block(split_pfn(pfn).0)
             .ok_or(IsolateError::NotOnline { pfn })?;
         loop {
-            let tag = block.tag();
+            let tag = block.steady_tag();
             if tag.isolated() {
                 return Err(IsolateError::Isolated { pfn });
-            }
-            if tag.busy() {
-                relax();
-                continue;
             }
             if !online() {
                 return Err(IsolateError::NotOnline { pfn });
@@ -46,17 +41,13 @@ impl Pageblocks {
             return Change::Nothing;
         };
         loop {
-            let tag = block.tag();
+            let tag = block.steady_tag();
             if !tag.isolated() {
                 return Change::Nothing;
             }
-            if tag.busy() {
-                relax();
-                continue;
-            }
             if block.exchange(tag, tag.with_isolated(false)) {
                 return match tag.kind() {
-                    Kind::None => Change::Empty(pageblock, 1),
+                    Kind::None => Change::Empty(pageblock),
                     _ => self.settle(pageblock),
                 };
             }
@@ -80,18 +71,12 @@ impl Pageblocks {
             .map(|pageblock| join(pageblock, 0))
     }
 
-    /// Ends the life of an isolated, free pageblock whose area is in no zone any more: a CPU that still
-    /// has its tag finds another.
+    /// Ends the life of an isolated, free pageblock; its area is in no zone any more. A CPU that still has
+    /// its tag finds another.
     pub(crate) fn retire(&self, pageblock: Pageblock) {
-        let Some(block) = self.block(pageblock) else {
-            return;
-        };
-        self.tables.with(|tables| {
+        if let Some(block) = self.block(pageblock) {
             let tag = block.tag();
-            if tag.kind() == Kind::Mixed {
-                tables.give_back(tag.table());
-            }
-            block.store(Tag::none(tag.next_generation()));
-        });
+            self.end(block, tag, Tag::none(tag.next_generation()));
+        }
     }
 }

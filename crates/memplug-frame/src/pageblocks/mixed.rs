@@ -1,7 +1,7 @@
 //! Pageblocks that serve several classes at once.
 //!
 //! For when memory is short: no pageblock of the class has room and none is wholly free. Then a
-//! pageblock of another class is opened to all, and a table says which page is whose. Allocations
+//! pageblock of another class is opened to all, and a table says the class of each page. Allocations
 //! and frees in it run under the lock of the tables; a CPU that still believes the pageblock uniform
 //! finds another tag after its claim and gives the claim back (I-FRAME-1).
 

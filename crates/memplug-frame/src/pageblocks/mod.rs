@@ -1,4 +1,4 @@
-//! The lowest layer: pageblocks of 512 pages, their bits and tags, and who may change them.
+//! The lowest layer: pageblocks of 512 pages, their bits and tags, and which CPU may change them.
 //!
 //! Knows no zone, no watermark and no CPU but as a number in a tag. A call that changes what
 //! searchers must know returns a [`Change`], which the caller hands to the zone layer (I-FRAME-4).
@@ -40,7 +40,9 @@ pub use walk::Allocation;
 pub(crate) use whole::free_of;
 
 use crate::TableError;
-use crate::sync::{Apart, AtomicU64, Mutex, NoTableMemory, Ordering, handshake, zeroed_array};
+use crate::sync::{
+    Apart, AtomicU64, Mutex, NoTableMemory, Ordering, handshake, relax, zeroed_array,
+};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memplug_units::{PAGEBLOCK_ORDER, PageCount, Pfn, PfnRange};
@@ -71,13 +73,16 @@ pub(crate) enum Change {
     Nothing,
     /// A pageblock with this tag has free pages, and no CPU has it for itself.
     Findable(Pageblock, Tag),
-    /// The pageblock became wholly free, and its neighbour with it if it says two.
-    Empty(Pageblock, u64),
+    /// The pageblock became wholly free: its last pages were put back, or it is back in service.
+    Empty(Pageblock),
+    /// A chunk that began in the pageblock was freed, and one or two pageblocks with it.
+    Freed(Pageblock, u64),
 }
 
 /// The words of one pageblock.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
+    pub(crate) number: Pageblock,
     pub(crate) rows: &'a [AtomicU64; ROWS],
     tag: &'a AtomicU64,
 }
@@ -85,6 +90,17 @@ pub(crate) struct Block<'a> {
 impl Block<'_> {
     pub(crate) fn tag(&self) -> Tag {
         Tag::from_bits(self.tag.load(Ordering::SeqCst))
+    }
+
+    /// The tag when no CPU is changing the kind: waits for that.
+    fn steady_tag(&self) -> Tag {
+        loop {
+            let tag = self.tag();
+            if !tag.busy() {
+                return tag;
+            }
+            relax();
+        }
     }
 
     /// Exchanges the tag if it still is `from`.
@@ -204,6 +220,7 @@ impl Pageblocks {
             .get()?;
         let at = (pageblock & ((1 << CHUNK_SHIFT) - 1)) as usize;
         Some(Block {
+            number: pageblock,
             rows: chunk[self.pad() + at * ROWS..].first_chunk()?,
             tag: &chunk[TAGS_AT + at],
         })

@@ -11,7 +11,7 @@
 use super::tag::{Kind, Tag};
 use super::{Block, Change, Pageblock, Pageblocks, rows, split_pfn};
 use crate::FreeError;
-use crate::sync::{Ordering, handshake, relax};
+use crate::sync::{Ordering, handshake};
 use memplug_units::{Order, OwnerId, Pfn};
 
 /// What the short way of a put came to.
@@ -57,20 +57,10 @@ impl Pageblocks {
         let (pageblock, page) = split_pfn(pfn);
         let block = self.block(pageblock).ok_or(FreeError::NotMemory { pfn })?;
         loop {
-            let tag = block.tag();
-            if tag.busy() {
-                relax();
-                continue;
-            }
+            let tag = block.steady_tag();
             match tag.kind() {
                 Kind::None => return Err(FreeError::NotAllocated { pfn }),
-                Kind::HugeTail => {
-                    let class = self
-                        .class_of_tail(pageblock)
-                        .ok_or(FreeError::NotAllocated { pfn })?;
-                    check(pfn, order, owner, (class.order(), class.owner()))?;
-                    return Err(FreeError::Misaligned { pfn, order });
-                }
+                Kind::HugeTail => return Err(self.tail_error(pfn, order, owner)),
                 Kind::Huge => {
                     check(pfn, order, owner, (tag.order(), tag.class().owner()))?;
                     if let Some(change) = self.put_whole(pageblock, tag) {
@@ -90,7 +80,7 @@ impl Pageblocks {
                         Kind::Shared => tag.quarter(rows::quarter_of(page)),
                         _ => Some(tag.class().owner()),
                     };
-                    // A quarter that nobody holds shows claims that are given back.
+                    // A quarter that no owner holds shows claims that are given back.
                     let actual = actual.ok_or(FreeError::NotAllocated { pfn })?;
                     check(pfn, order, owner, (tag.order(), actual))?;
                     // After the look at the bit: the tag that the bit is judged by.
@@ -103,6 +93,17 @@ impl Pageblocks {
                     };
                 }
             }
+        }
+    }
+
+    /// Why a frame in the second half of a chunk of order 10 begins no chunk that could be freed.
+    pub(super) fn tail_error(&self, pfn: Pfn, order: Order, owner: OwnerId) -> FreeError {
+        let Some(class) = self.class_of_tail(split_pfn(pfn).0) else {
+            return FreeError::NotAllocated { pfn };
+        };
+        match check(pfn, order, owner, (class.order(), class.owner())) {
+            Err(error) => error,
+            Ok(()) => FreeError::Misaligned { pfn, order },
         }
     }
 
@@ -139,7 +140,7 @@ impl Pageblocks {
             if let Some(now) = self.end_empty(block, tag)
                 && now.kind() == Kind::None
             {
-                return Change::Empty(pageblock, 1);
+                return Change::Empty(pageblock);
             }
         }
     }
@@ -150,22 +151,27 @@ impl Pageblocks {
         if !block.exchange(tag, tag.with_busy(true)) {
             return None;
         }
-        handshake();
         let next = match tag.kind() {
             Kind::Shared => self.without_empty_quarters(block, tag),
             _ if rows::all_free(block.rows) => Tag::none(tag.generation()),
             _ => tag,
         };
-        if tag.kind() == Kind::Mixed && next.kind() == Kind::None {
-            self.tables.with(|tables| {
-                block.store(next);
-                tables.give_back(tag.table());
-            });
-        } else {
-            block.store(next);
-        }
+        self.end(block, tag, next);
         handshake();
         Some(next)
+    }
+
+    /// Stores the tag of a pageblock that no other CPU changes; if it is not mixed any more, its table goes
+    /// back to the reserve.
+    pub(super) fn end(&self, block: Block<'_>, from: Tag, to: Tag) {
+        if from.kind() == Kind::Mixed && to.kind() == Kind::None {
+            self.tables.with(|tables| {
+                block.store(to);
+                tables.give_back(from.table());
+            });
+        } else {
+            block.store(to);
+        }
     }
 }
 

@@ -6,15 +6,15 @@
 //! table, and a claim costs what it costs elsewhere.
 //!
 //! ```text
-//!   nobody ── take_quarter ──▶ owner ── last page freed, settle ──▶ nobody
+//!   no owner ── take_quarter ──▶ owner ── last page freed, settle ──▶ no owner
 //! ```
 //!
 //! I-FRAME-7: a page that is allocated in a shared pageblock lies in a quarter that its owner holds; a
-//! quarter is taken while nobody holds it and ended by the CPU that has set `busy` and then finds it
+//! quarter is taken while no owner holds it and ended by the CPU that has set `busy` and then finds it
 //! empty. Owners with numbers of 512 and more, and orders above 6, do without.
 //!
 //! `reserved` in such a tag says that slots of CPUs may lead there: the free pages of its quarters
-//! were paid for (`zones/watermark.rs`).
+//! were paid for (`zones/credit.rs`).
 
 use super::rows::{self, QUARTER_ROWS, ROW_ORDER};
 use super::tag::{Kind, QUARTER_OWNERS, QUARTERS, Tag};
@@ -42,6 +42,15 @@ impl Quarter {
             generation,
         }
     }
+
+    /// One of a pageblock with this tag.
+    const fn of(block: Block<'_>, tag: Tag, number: usize) -> Self {
+        Self {
+            pageblock: block.number,
+            number,
+            generation: tag.generation(),
+        }
+    }
 }
 
 /// Whether chunks of the class may lie in shared pageblocks.
@@ -49,26 +58,14 @@ pub(crate) fn may_share(class: Class) -> bool {
     can_hold(class.owner()) && class.order().get() <= ROW_ORDER
 }
 
-/// The first chunk of a quarter that nobody holds: it is the caller's once the tag says whose the quarter
-/// is.
-fn claim_first(
-    block: Block<'_>,
-    pageblock: Pageblock,
-    seen: Tag,
-    class: Class,
-    number: usize,
-) -> Option<(Quarter, Pfn)> {
+/// The first chunk of a quarter that no owner holds: the caller's once the tag names the class's owner.
+fn claim_first(block: Block<'_>, seen: Tag, class: Class, number: usize) -> Option<(Quarter, Pfn)> {
     let page = rows::claim(rows::quarter(block.rows, number), class.order(), 0)?;
-    let quarter = Quarter {
-        pageblock,
-        number,
-        generation: seen.generation(),
-    };
-    let pfn = join(pageblock, number * QUARTER_PAGES as usize + page);
-    Some((quarter, pfn))
+    let pfn = join(block.number, number * QUARTER_PAGES as usize + page);
+    Some((Quarter::of(block, seen, number), pfn))
 }
 
-/// Whether the owner's number fits, and is not that of nobody.
+/// Whether the owner's number fits, and is not the one that stands for none.
 fn can_hold(owner: OwnerId) -> bool {
     (1..QUARTER_OWNERS).contains(&owner.get())
 }
@@ -84,15 +81,11 @@ impl Pageblocks {
         if seen.kind() != Kind::Shared || !seen.is_like(class) || seen.is_held() {
             return None;
         }
-        let rows = self.block(pageblock)?.rows;
-        let has_room = |at: usize| rows::has_run(rows::quarter(rows, at), class.order());
+        let block = self.block(pageblock)?;
+        let has_room = |at: usize| rows::has_run(rows::quarter(block.rows, at), class.order());
         let number =
             (0..QUARTERS).find(|&at| seen.quarter(at) == Some(class.owner()) && has_room(at))?;
-        Some(Quarter {
-            pageblock,
-            number,
-            generation: seen.generation(),
-        })
+        Some(Quarter::of(block, seen, number))
     }
 
     /// From now on slots of CPUs may lead to a shared pageblock, if its tag still is `seen`.
@@ -117,9 +110,9 @@ impl Pageblocks {
         };
         match seen.kind() {
             _ if !seen.is_like(class) || seen.isolated() || seen.busy() => nothing,
-            Kind::Shared => self.take_free_quarter(block, pageblock, seen, class, reserve),
+            Kind::Shared => self.take_free_quarter(block, seen, class, reserve),
             Kind::Uniform if can_hold(seen.class().owner()) => {
-                self.divide(block, pageblock, seen, class, reserve)
+                self.divide(block, seen, class, reserve)
             }
             _ => nothing,
         }
@@ -128,14 +121,12 @@ impl Pageblocks {
     fn take_free_quarter(
         &self,
         block: Block<'_>,
-        pageblock: Pageblock,
         seen: Tag,
         class: Class,
         reserve: bool,
     ) -> (Option<(Quarter, Pfn)>, Change) {
         let free = (0..QUARTERS).find(|&at| seen.quarter(at).is_none());
-        let Some((quarter, pfn)) =
-            free.and_then(|number| claim_first(block, pageblock, seen, class, number))
+        let Some((quarter, pfn)) = free.and_then(|number| claim_first(block, seen, class, number))
         else {
             return (None, Change::Nothing);
         };
@@ -153,7 +144,6 @@ impl Pageblocks {
     fn divide(
         &self,
         block: Block<'_>,
-        pageblock: Pageblock,
         seen: Tag,
         class: Class,
         reserve: bool,
@@ -166,10 +156,10 @@ impl Pageblocks {
         let free: [bool; QUARTERS] = core::array::from_fn(free);
         let taken = (0..QUARTERS)
             .filter(|&at| free[at])
-            .find_map(|at| claim_first(block, pageblock, seen, class, at));
+            .find_map(|at| claim_first(block, seen, class, at));
         let Some((quarter, pfn)) = taken else {
             block.store(seen);
-            return (None, self.settle(pageblock));
+            return (None, self.settle(block.number));
         };
         let owner = seen.class().owner();
         let tag = (0..QUARTERS)
@@ -178,7 +168,7 @@ impl Pageblocks {
             .with_quarter(quarter.number, Some(class.owner()))
             .with_reserved(reserve);
         block.store(tag);
-        (Some((quarter, pfn)), self.settle(pageblock))
+        (Some((quarter, pfn)), self.settle(block.number))
     }
 
     /// Slots of CPUs lead there no longer.
@@ -210,7 +200,7 @@ impl Pageblocks {
             .filter(|&at| empty(at))
             .fold(tag, |tag, at| tag.with_quarter(at, None));
         match (0..QUARTERS).all(|at| next.quarter(at).is_none()) {
-            // Claims that are given back may show in quarters that nobody holds.
+            // Claims that are given back may show in quarters that no owner holds.
             true if rows::all_free(block.rows) => Tag::none(tag.generation()),
             _ => next,
         }

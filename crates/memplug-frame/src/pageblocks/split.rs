@@ -9,7 +9,7 @@ use super::rows::ROWS;
 use super::tag::{Kind, Tag};
 use super::{Block, Change, Pageblock, Pageblocks, rows, split_pfn};
 use crate::class::Class;
-use crate::sync::{Ordering, relax};
+use crate::sync::Ordering;
 use crate::{FreeError, SplitError};
 use memplug_units::{Order, OwnerId, Pfn};
 
@@ -26,22 +26,13 @@ impl Pageblocks {
         if into >= order {
             return Err(SplitError::NotLower { order, into });
         }
-        let (pageblock, page) = split_pfn(pfn);
+        let (pageblock, _) = split_pfn(pfn);
         let block = self.block(pageblock).ok_or(FreeError::NotMemory { pfn })?;
         loop {
-            let tag = block.tag();
-            if tag.busy() {
-                relax();
-                continue;
-            }
+            let tag = block.steady_tag();
             match tag.kind() {
                 Kind::None => return Err(FreeError::NotAllocated { pfn }.into()),
-                Kind::HugeTail => {
-                    let class = self.class_of_tail(pageblock);
-                    let class = class.ok_or(FreeError::NotAllocated { pfn })?;
-                    check(pfn, order, owner, (class.order(), class.owner()))?;
-                    return Err(FreeError::Misaligned { pfn, order }.into());
-                }
+                Kind::HugeTail => return Err(self.tail_error(pfn, order, owner).into()),
                 Kind::Huge => {
                     check(pfn, order, owner, (tag.order(), tag.class().owner()))?;
                     if block.exchange(tag, tag.with_busy(true)) {
@@ -50,7 +41,7 @@ impl Pageblocks {
                     }
                 }
                 Kind::Uniform | Kind::Shared | Kind::Mixed => {
-                    if let Some(done) = self.split_within(block, pfn, page, order, into, owner) {
+                    if let Some(done) = self.split_within(block, pfn, order, into, owner) {
                         // It may have been reserved; now any CPU may take from it.
                         return done.map(|()| self.settle(pageblock));
                     }
@@ -64,14 +55,14 @@ impl Pageblocks {
         if tag.order() == Order::MAX
             && let Some(tail) = self.block(pageblock + 1)
         {
-            loop {
-                let seen = tail.tag();
-                if !seen.busy() && tail.exchange(seen, seen.with_busy(true)) {
-                    divide(tail, seen, tag.class().with_order(into));
-                    break;
+            // Its tag changes only when it is isolated or put back into service meanwhile.
+            let seen = loop {
+                let seen = tail.steady_tag();
+                if tail.exchange(seen, seen.with_busy(true)) {
+                    break seen;
                 }
-                relax();
-            }
+            };
+            divide(tail, seen, tag.class().with_order(into));
         }
         if let Some(head) = self.block(pageblock) {
             divide(head, tag, tag.class().with_order(into));
@@ -83,11 +74,11 @@ impl Pageblocks {
         &self,
         block: Block<'_>,
         pfn: Pfn,
-        page: usize,
         order: Order,
         into: Order,
         owner: OwnerId,
     ) -> Option<Result<(), SplitError>> {
+        let (_, page) = split_pfn(pfn);
         self.tables.with(|tables| {
             let tag = block.tag();
             if tag.busy() || !tag.kind().has_pages() {

@@ -33,7 +33,7 @@ impl Allocation {
 }
 
 impl Pageblocks {
-    /// The class of a page of a pageblock whose bits say what is allocated.
+    /// The class of a page of a pageblock in which the bits say what is allocated.
     pub(super) fn class_in(&self, tables: &Tables, tag: Tag, page: usize) -> Class {
         match tag.kind() {
             Kind::Mixed => tables.class(tag.table(), page),

@@ -16,17 +16,14 @@ use crate::class::Class;
 use crate::sync::{AtomicU64, Ordering, relax};
 use memplug_units::{CpuId, Order};
 
-/// Those of the bits whose tags say that the pageblock is wholly free.
+/// Those of the bits that stand for wholly free pageblocks, by their tags.
 pub(crate) fn free_of(tags: &[AtomicU64], mut bits: u64) -> u64 {
     let mut free = 0;
     while bits != 0 {
         let at = bits.trailing_zeros();
         bits &= bits - 1;
-        let tag = tags
-            .get(at as usize)
-            .map_or(0, |tag| tag.load(Ordering::SeqCst));
-        free |= u64::from(Tag::from_bits(tag).is_free()) << at
-            & u64::from(tags.len() > at as usize).wrapping_neg();
+        let is_free = |tag: &AtomicU64| Tag::from_bits(tag.load(Ordering::SeqCst)).is_free();
+        free |= u64::from(tags.get(at as usize).is_some_and(is_free)) << at;
     }
     free
 }
@@ -59,11 +56,9 @@ impl Pageblocks {
         pageblock: Pageblock,
         class: Class,
         in_zone: impl Fn() -> bool,
-    ) -> bool {
-        self.tag_word(pageblock).is_some_and(|word| {
-            let make = |generation| Tag::of(Kind::Huge, class, None, generation);
-            take(word, make, in_zone).is_some()
-        })
+    ) -> Option<Tag> {
+        let make = |generation| Tag::of(Kind::Huge, class, None, generation);
+        take(self.tag_word(pageblock)?, make, in_zone)
     }
 
     /// Takes a chunk of order 10 that begins with an even pageblock; what it gave back if it could
@@ -73,7 +68,7 @@ impl Pageblocks {
         first: Pageblock,
         class: Class,
         in_zone: impl Fn() -> bool,
-    ) -> Result<(), Change> {
+    ) -> Result<Tag, Change> {
         let (Some(head), Some(tail)) = (self.tag_word(first), self.tag_word(first + 1)) else {
             return Err(Change::Nothing);
         };
@@ -82,8 +77,9 @@ impl Pageblocks {
             return Err(Change::Nothing);
         }
         match take(head, of(Kind::Huge), in_zone) {
-            Some(_) => Ok(()),
-            None if empty_tail(tail) => Err(Change::Empty(first + 1, 1)),
+            Some(tag) => Ok(tag),
+            // Not freed: it was counted as free all along.
+            None if empty_tail(tail) => Err(Change::Empty(first + 1)),
             None => Err(Change::Nothing),
         }
     }
@@ -100,7 +96,7 @@ impl Pageblocks {
         take(self.tag_word(pageblock)?, make, in_zone)
     }
 
-    /// Takes a pageblock whose bits the caller is about to set: busy until then.
+    /// Takes a pageblock in which the caller is about to set bits: busy until then.
     pub(super) fn take_busy(
         &self,
         pageblock: Pageblock,
@@ -121,15 +117,15 @@ impl Pageblocks {
         let first_free = !seen.isolated();
         if seen.order() != Order::MAX {
             return Some(match first_free {
-                true => Change::Empty(pageblock, 1),
+                true => Change::Freed(pageblock, 1),
                 false => Change::Nothing,
             });
         }
         let second_free = self.tag_word(pageblock + 1).is_some_and(empty_tail);
         Some(match (first_free, second_free) {
-            (true, true) => Change::Empty(pageblock, 2),
-            (true, false) => Change::Empty(pageblock, 1),
-            (false, true) => Change::Empty(pageblock + 1, 1),
+            (true, true) => Change::Freed(pageblock, 2),
+            (true, false) => Change::Freed(pageblock, 1),
+            (false, true) => Change::Freed(pageblock + 1, 1),
             (false, false) => Change::Nothing,
         })
     }

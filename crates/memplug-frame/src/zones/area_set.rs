@@ -49,7 +49,7 @@ impl AreaSet {
             let (word, bit) = (&words[(at / FAN) as usize], 1 << (at % FAN));
             handshake();
             if word.load(Ordering::SeqCst) & bit != 0 {
-                // Who set it leads the way to it; who clears it looks again.
+                // The CPU that set it leads the way to it; a CPU that clears it looks again.
                 return;
             }
             word.fetch_or(bit, Ordering::SeqCst);

@@ -39,6 +39,14 @@ pub(super) const MARGIN: u64 = 3 * PAGEBLOCK_PAGES;
 /// Owners share pageblocks when fewer than one in so many is wholly free.
 const SCARCE: u64 = 8;
 
+/// Wholly free pageblocks, counted.
+#[derive(Default)]
+pub(super) struct FreeWhole {
+    /// Those in areas that a CPU was granted included.
+    pub(super) all: u64,
+    pub(super) ungranted: u64,
+}
+
 /// Takes so much from a sum, if it is there.
 pub(super) fn spend(sum: &AtomicU64, pages: u64) -> bool {
     let mut left = sum.load(Ordering::Relaxed);
@@ -81,7 +89,7 @@ impl Zones {
     pub(crate) fn pay(&self, place: &Place<'_>, cpu: CpuId, all: u64, least: u64) -> Paid {
         let line = place.map.line(cpu);
         match spend_either(&line.credit, all, least) {
-            Paid::Nothing if self.refill(place, line, least) => {}
+            Paid::Nothing if self.refill(place, line, (all, least)) => {}
             paid => return place.paid(paid),
         }
         place.paid(spend_either(&line.credit, all, least))
@@ -98,7 +106,7 @@ impl Zones {
     ) -> Paid {
         line.area.store(0, Ordering::SeqCst);
         let short_of = |pages| line.credit.load(Ordering::SeqCst) < pages;
-        if short_of(least) && !self.refill(place, line, least) {
+        if short_of(least) && !self.refill(place, line, (all, least)) {
             return place.paid(Paid::Nothing);
         }
         if !short_of(all) {
@@ -117,12 +125,12 @@ impl Zones {
             || self.pay(place, cpu, pages, pages) != Paid::Nothing
     }
 
-    /// Counts, and gives the CPU credit of at least so many pages if there are enough.
+    /// Counts, and gives the CPU credit of at least `least` pages if there are enough; rather of `all`.
     #[cold]
-    fn refill(&self, place: &Place<'_>, line: &CpuLine, pages: u64) -> bool {
+    fn refill(&self, place: &Place<'_>, line: &CpuLine, (all, least): (u64, u64)) -> bool {
         let marks = &place.zone.marks;
         marks.counting.with(|()| {
-            if line.credit.load(Ordering::SeqCst) >= pages {
+            if line.credit.load(Ordering::SeqCst) >= least {
                 return true; // another thread of the same CPU was quicker
             }
             if marks.near.load(Ordering::SeqCst) != 0 {
@@ -133,7 +141,7 @@ impl Zones {
             marks.credited.store(1, Ordering::SeqCst);
             handshake();
             let highest = marks.highest.load(Ordering::SeqCst);
-            let Some(portion) = self.portion(place, highest, pages) else {
+            let Some(portion) = self.portion(place, highest, (all, least)) else {
                 return false;
             };
             line.credit.fetch_add(portion, Ordering::SeqCst);
@@ -150,79 +158,72 @@ impl Zones {
     }
 
     /// What one count gives a CPU: a part of what is free above the highest mark, and of what is wholly
-    /// free above the bar of scarcity; at least so many pages.
-    fn portion(&self, place: &Place<'_>, highest: u64, pages: u64) -> Option<u64> {
+    /// free above the bar of scarcity; at least `least` pages, and `all` where that leaves enough.
+    fn portion(&self, place: &Place<'_>, highest: u64, (all, least): (u64, u64)) -> Option<u64> {
         let marks = &place.zone.marks;
         let lines = || place.map.lines();
         let joined = lines().filter(|line| line.joined.load(Ordering::Relaxed) != 0);
         let sharers = 2 * joined.count().max(1) as u64;
-        let promised = || {
-            lines()
-                .map(|line| line.credit.load(Ordering::SeqCst))
-                .sum::<u64>()
-        };
-        let before = promised();
-        let keep = highest + MARGIN + before;
+        let credit = lines().map(|line| line.credit.load(Ordering::SeqCst));
+        let promised = credit.sum::<u64>();
+        let keep = highest + MARGIN + promised;
         let bar = marks.pageblocks.load(Ordering::Relaxed) / SCARCE;
-        let enough = bar.max((sharers * PORTION + keep + pages) / PAGEBLOCK_PAGES) + 1;
+        let enough = bar.max((sharers * PORTION + keep + least) / PAGEBLOCK_PAGES) + 1;
         let whole = self.free_whole(place, enough);
-        marks
-            .scarce
-            .store(u64::from(whole <= bar), Ordering::Relaxed);
-        let until = whole.abs_diff(bar) / sharers;
-        let until = until
-            .max(bar / SCARCE)
-            .max(1)
-            .saturating_mul(PAGEBLOCK_PAGES);
-        let most = until.min(PORTION).max(pages);
+        let scarce = u64::from(whole.all <= bar);
+        marks.scarce.store(scarce, Ordering::Relaxed);
+        let until_bar = whole.all.abs_diff(bar) / sharers;
+        let until_bar = until_bar.max(bar / SCARCE).max(1) * PAGEBLOCK_PAGES;
+        let most = until_bar.min(PORTION);
+        let above_bar = whole.all.saturating_sub(bar) * PAGEBLOCK_PAGES;
+        let all = if all <= above_bar { all } else { least };
         if highest == 0 {
             // Nothing to keep: credit only says when to look again.
-            return Some(most);
+            return Some(most.max(all));
         }
-        let mut free = whole * PAGEBLOCK_PAGES;
-        if free < keep + pages {
+        let mut free = whole.ungranted * PAGEBLOCK_PAGES;
+        if free < keep + least {
             free = self.free_unpromised(place);
         }
-        if free < keep + pages {
+        if free < keep + least {
             // What other CPUs were given and have not used goes to this one.
             let left = lines().map(|line| line.credit.swap(0, Ordering::SeqCst));
             // What was spent since may not show in the count.
-            let spent = before.saturating_sub(left.sum());
-            return (free >= highest + MARGIN + spent + pages).then_some(pages);
+            let spent = promised.saturating_sub(left.sum());
+            return (free >= highest + MARGIN + spent + least).then_some(least);
         }
         let spare = free - keep;
-        Some((spare / sharers).min(most).max(pages))
+        let portion = (spare / sharers).min(most);
+        Some(portion.max(all.min(spare / 2)).max(least))
     }
 
-    /// Wholly free pageblocks that no CPU was granted; stops counting when there are `enough`.
-    pub(super) fn free_whole(&self, place: &Place<'_>, enough: u64) -> u64 {
-        let mut found = 0;
+    /// Wholly free pageblocks of the zone; stops counting when there are `enough` that no CPU was granted.
+    pub(super) fn free_whole(&self, place: &Place<'_>, enough: u64) -> FreeWhole {
+        let mut found = FreeWhole::default();
         let _: Option<()> = place.map.whole.find_from(0, |number| {
             let area = self.area(number)?;
-            if area.is_in(place.id) && !place.map.is_granted(number) {
-                found += u64::from(self.free_in(&area).count_ones());
+            if area.is_in(place.id) {
+                let free = u64::from(self.free_in(&area).count_ones());
+                found.all += free;
+                if !place.map.is_granted(number) {
+                    found.ungranted += free;
+                }
             }
-            (found >= enough).then_some(())
+            (found.ungranted >= enough).then_some(())
         });
         found
     }
 
-    /// Wholly free pageblocks that the sets of areas lead to, for the models.
+    /// Wholly free pageblocks that a count finds, for the models.
     #[cfg(loom)]
     pub(crate) fn counted_whole(&self, zone: ZoneId) -> u64 {
-        let mut found = 0;
-        if let Some(place) = self.place(zone) {
-            let _: Option<()> = place.map.whole.find_from(0, |number| {
-                found += u64::from(self.free_in(&self.area(number)?).count_ones());
-                None
-            });
-        }
-        found
+        let place = self.place(zone);
+        place.map_or(0, |place| self.free_whole(&place, u64::MAX).all)
     }
 
     /// Free pages that no CPU has reserved or was granted.
     pub(super) fn free_unpromised(&self, place: &Place<'_>) -> u64 {
-        let granted = place.map.lines().filter_map(CpuLine::area);
+        let granted = place.map.lines().filter_map(CpuLine::granted);
         let granted = granted
             .filter_map(|number| self.area(number).filter(|area| area.is_in(place.id)))
             .map(|area| u64::from(self.free_in(&area).count_ones()) * PAGEBLOCK_PAGES);

@@ -15,8 +15,6 @@ use memplug_units::{CpuId, Pfn};
 
 /// Areas that one search looks through.
 const LOOKS: u32 = 64;
-const FOR_ROOM: usize = 0;
-const FOR_QUARTERS: usize = 1;
 
 /// What a search made of a pageblock.
 pub(crate) enum Visit<R> {
@@ -39,7 +37,7 @@ impl Zones {
     ) -> Option<R> {
         let colors = color_of(class);
         let mut looks = LOOKS;
-        let last = &place.map.line(cpu).search[FOR_ROOM];
+        let last = &place.map.line(cpu).search;
         let from = last.load(Ordering::Relaxed);
         let mut look = |number: u64| {
             let area = self.area(number)?;
@@ -148,38 +146,29 @@ impl Zones {
         }
     }
 
-    /// A free quarter for the class, and its first chunk, in a pageblock of its order and migrate type, whatever the owner
-    /// of the others is, and even if a CPU has it reserved.
+    /// A free quarter for the class, and its first chunk, in a pageblock of its order and migrate type,
+    /// whichever owners hold the others, and even if a CPU has it reserved. An area without one loses the
+    /// color, so that a search that ends after [`LOOKS`] areas need not be told where to go on.
     pub(crate) fn find_quarter(
         &self,
         place: &Place<'_>,
-        cpu: CpuId,
         class: Class,
         reserve: bool,
     ) -> Option<(Quarter, Pfn)> {
         let color = color_of_all(class.migrate_type(), class.order());
         let mut looks = LOOKS;
-        let last = &place.map.line(cpu).search[FOR_QUARTERS];
-        let from = last.load(Ordering::Relaxed);
-        let mut look = |number: u64| {
+        place.map.present.find_from(0, |number| {
             let area = self.area(number)?;
             if area.colors().load(Ordering::SeqCst) & color == 0 {
                 return None;
             }
             looks -= 1;
-            match self.take_quarter_in(place, &area, class, reserve) {
-                Some(quarter) => Some(Some(quarter)),
-                None => {
-                    area.colors().fetch_and(!color, Ordering::SeqCst);
-                    (looks == 0).then_some(None)
-                }
+            let taken = self.take_quarter_in(place, &area, class, reserve);
+            if taken.is_none() {
+                area.colors().fetch_and(!color, Ordering::SeqCst);
             }
-        };
-        let present = &place.map.present;
-        let found = present
-            .find_from(from, &mut look)
-            .or_else(|| present.find_from(0, &mut look));
-        found.flatten()
+            (taken.is_some() || looks == 0).then_some(taken)
+        })?
     }
 
     fn take_quarter_in(

@@ -13,7 +13,7 @@ use crate::class::{Class, MigrateType};
 use crate::pageblocks::tag::{Kind, QUARTERS, Tag};
 use crate::pageblocks::{Change, Pageblock, free_of};
 use crate::sync::{AtomicU64, Ordering, handshake};
-use memplug_units::{Order, OwnerId};
+use memplug_units::{Order, OwnerId, PAGEBLOCK_PAGES};
 
 /// The color of a class.
 pub(super) fn color(owner: OwnerId, migrate_type: MigrateType, order: Order) -> u64 {
@@ -63,7 +63,16 @@ impl Zones {
         match change {
             Change::Nothing => {}
             Change::Findable(pageblock, tag) => self.list_partial(pageblock, tag),
-            Change::Empty(pageblock, count) => self.list_whole(pageblock, count),
+            Change::Empty(pageblock) => {
+                if let Some(area) = self.list_whole(pageblock, 1) {
+                    self.much_is_free(&area);
+                }
+            }
+            Change::Freed(pageblock, count) => {
+                if let Some(area) = self.list_whole(pageblock, count) {
+                    self.more_is_free(&area, count * PAGEBLOCK_PAGES);
+                }
+            }
         }
     }
 
@@ -88,16 +97,15 @@ impl Zones {
     }
 
     #[inline]
-    fn list_whole(&self, pageblock: Pageblock, count: u64) {
-        let Some((area, bit)) = self.area_of(pageblock) else {
-            return;
-        };
+    fn list_whole(&self, pageblock: Pageblock, count: u64) -> Option<Area<'_>> {
+        let (area, bit) = self.area_of(pageblock)?;
         let bits = if count == 1 { bit } else { bit * 3 };
         handshake();
         // Set: a CPU that clears it looks at the tag afterwards.
         if area.whole().load(Ordering::SeqCst) & bits != bits {
             self.show_whole(&area, bits);
         }
+        Some(area)
     }
 
     #[inline(never)] // leaves the CPU that finds them set few registers to save

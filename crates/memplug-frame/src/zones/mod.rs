@@ -12,7 +12,7 @@
 //! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes online |
 //!
 //! A zone has three sets of areas. *present*: online in this zone. *whole* and *partial*: the word of
-//! that name is perhaps not zero. I-FRAME-3: an area whose word is not zero is in its zone's set, as
+//! that name is perhaps not zero. I-FRAME-3: an area is in its zone's set while its word is not zero, as
 //! soon as no CPU is between the two.
 //!
 //! - `listing`: what the layer below reports is written down here (I-FRAME-4).
@@ -45,7 +45,7 @@ pub use watermark::Watermarks;
 
 use crate::TableError;
 use crate::pageblocks::{Pageblock, Pageblocks, empty_cells};
-use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_array};
+use crate::sync::{Apart, AtomicU64, NoTableMemory, Ordering, zeroed_array};
 use alloc::boxed::Box;
 use area_set::AreaSet;
 use core::cell::Cell;
@@ -79,7 +79,7 @@ const COLORS: usize = 3;
 const AREA_WORDS: usize = 4;
 /// In place of a zone: the other words of the area are about to be set.
 const COMING: u64 = u64::MAX;
-/// Areas whose words lie together.
+/// Areas with words that lie together.
 const CHUNK_AREAS: usize = if cfg!(loom) { 4 } else { 64 };
 
 type AreaChunk = [AtomicU64; CHUNK_AREAS * AREA_WORDS];
@@ -122,37 +122,38 @@ impl Area<'_> {
     }
 }
 
-/// CPUs whose lines lie in the zone's map itself.
+/// CPUs with lines in the zone's map itself.
 const LINES: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// What one CPU writes in a zone; no other CPU's words share its cache lines.
 #[repr(align(128))]
 pub(crate) struct CpuLine {
-    /// 1 + the area that it was granted, 0 for none: its wholly free pageblocks are paid for.
-    area: AtomicU64,
+    /// 1 + the area that it was granted, 0 for none: its wholly free pageblocks are paid for. Apart from
+    /// what the CPU writes at each get: other CPUs that look for an area read it.
+    area: Apart<AtomicU64>,
     /// The bit of the area after the pageblock that it took last: a hint.
     bit: AtomicU64,
     /// Pages that it may still take from anywhere in the zone.
     credit: AtomicU64,
     /// 1 when it was ever given credit.
     joined: AtomicU64,
-    /// Areas at which the searches for partial pageblocks and for quarters go on: hints.
-    search: [AtomicU64; 2],
+    /// The area at which its search for partial pageblocks goes on: a hint.
+    search: AtomicU64,
 }
 
 impl CpuLine {
     fn new() -> Self {
         Self {
-            area: AtomicU64::new(0),
+            area: Apart::new(AtomicU64::new(0)),
             bit: AtomicU64::new(0),
             credit: AtomicU64::new(0),
             joined: AtomicU64::new(0),
-            search: [AtomicU64::new(0), AtomicU64::new(0)],
+            search: AtomicU64::new(0),
         }
     }
 
     /// The area that it was granted.
-    fn area(&self) -> Option<u64> {
+    fn granted(&self) -> Option<u64> {
         self.area.load(Ordering::Relaxed).checked_sub(1)
     }
 }
@@ -186,14 +187,14 @@ impl ZoneMap {
 
     /// Whether a CPU was granted the area.
     fn is_granted(&self, area: u64) -> bool {
-        self.lines().any(|line| line.area() == Some(area))
+        self.lines().any(|line| line.granted() == Some(area))
     }
 
     /// Whether another CPU was granted an area less than so far from this one.
     fn others_near(&self, line: &CpuLine, area: u64, apart: u64) -> bool {
         let others = self.lines().filter(|other| !core::ptr::eq(*other, line));
         others
-            .filter_map(CpuLine::area)
+            .filter_map(CpuLine::granted)
             .any(|other| other.abs_diff(area) < apart)
     }
 }

@@ -8,10 +8,10 @@ use crate::IsolateError;
 use crate::class::Class;
 use crate::pageblocks::{Pageblock, pageblocks_in, split_pfn};
 use crate::sync::{Ordering, handshake, relax};
-use memplug_units::{PAGEBLOCK_PAGES, Pfn, PfnRange};
+use memplug_units::{Order, PAGEBLOCK_PAGES, Pfn, PfnRange};
 
 impl Zones {
-    /// Puts whole areas, whose metadata exists, into the zone, all free but for the whole pageblocks in
+    /// Puts whole areas, which have metadata, into the zone, all free but for the whole pageblocks in
     /// `held`.
     pub(crate) fn online(&self, range: PfnRange, zone: ZoneId, held: PfnRange) {
         let Some(place) = self.place(zone) else {
@@ -30,7 +30,7 @@ impl Zones {
                     whole &= !bit;
                 }
             }
-            // Nobody takes anything here before it has a zone.
+            // No CPU takes anything here before it has a zone.
             area.set_coming();
             area.whole().store(whole, Ordering::SeqCst);
             area.set_zone(Some(zone));
@@ -44,7 +44,7 @@ impl Zones {
             if area.partial().load(Ordering::SeqCst) != 0 {
                 place.map.partial.insert(number);
             }
-            self.much_is_free(self.first_in(number));
+            self.much_is_free(&area);
         }
     }
 
@@ -124,8 +124,7 @@ impl Zones {
     pub(crate) fn take_isolated(&self, range: PfnRange, class: Class) -> Result<(), Pfn> {
         for pageblock in pageblocks_in(range) {
             if let Err(pfn) = self.blocks.take_isolated(pageblock, range, class) {
-                let taken = PfnRange::between(range.start(), range.end());
-                self.free_until(taken, pageblock, class);
+                self.free_until(range, pageblock, class);
                 return Err(pfn);
             }
         }
@@ -147,10 +146,7 @@ impl Zones {
 }
 
 /// The chunks of a contiguous range: order 9 where a whole pageblock lies in it, order 0 elsewhere.
-pub(crate) fn contiguous_chunks(
-    range: PfnRange,
-) -> impl Iterator<Item = (Pfn, memplug_units::Order)> {
-    use memplug_units::Order;
+pub(crate) fn contiguous_chunks(range: PfnRange) -> impl Iterator<Item = (Pfn, Order)> {
     let mut at = range.start();
     core::iter::from_fn(move || {
         if at >= range.end() {

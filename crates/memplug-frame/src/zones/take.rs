@@ -1,7 +1,7 @@
 //! Taking wholly free pageblocks: from the area that the CPU was granted, or from a new one.
 //!
-//! A *grant* is an area whose wholly free pageblocks a CPU has paid for, all at once: it takes them
-//! without asking again, and CPUs do not write the same cache lines. The bit of a pageblock that is
+//! A *grant* is an area for which a CPU has paid: for all its wholly free pageblocks, at once. The CPU
+//! takes them without asking again, and CPUs do not write the same cache lines. The bit of a pageblock that is
 //! taken stays in the area's word until a search finds it; so a pageblock that is got and put again
 //! and again costs one exchange of its tag each time.
 //!
@@ -33,7 +33,7 @@ impl Whole {
     }
 
     /// Pages that it costs.
-    pub(crate) fn pages(self) -> u64 {
+    fn pages(self) -> u64 {
         PAGEBLOCK_PAGES << u64::from(self.is_pair())
     }
 
@@ -54,6 +54,15 @@ enum Where {
     Anywhere,
 }
 
+/// A CPU at one area.
+struct Taking<'a> {
+    zones: &'a Zones,
+    place: &'a Place<'a>,
+    line: &'a CpuLine,
+    area: Area<'a>,
+    what: Whole,
+}
+
 impl Zones {
     /// One from the area that the CPU was granted.
     #[inline]
@@ -64,8 +73,8 @@ impl Zones {
         what: Whole,
     ) -> Option<(Pageblock, Tag)> {
         let line = place.map.line(cpu);
-        let area = self.area(line.area()?)?;
-        self.take_in(place, &area, line, what)
+        let area = self.area(line.granted()?)?;
+        self.at(place, line, area, what).take()
     }
 
     /// One from an area that is granted now, or paid for by itself where there is not credit for all.
@@ -83,7 +92,10 @@ impl Zones {
                 place.map.whole.find_from(0, |number| match at {
                     _ if place.is_short() => Some(None),
                     Where::Apart(far) if place.map.others_near(line, number, far) => None,
-                    _ => self.begin_area(place, cpu, number, what).map(Some),
+                    _ => {
+                        let area = self.area(number)?;
+                        self.at(place, line, area, what).begin().map(Some)
+                    }
                 })?
             })
     }
@@ -97,71 +109,84 @@ impl Zones {
     ) -> Option<(Pageblock, Tag)> {
         let line = place.map.line(cpu);
         place.map.whole.find_from(0, |number| {
-            let area = self.area(number)?;
-            let taken = self.take_in(place, &area, line, what);
+            let taking = self.at(place, line, self.area(number)?, what);
+            let taken = taking.take();
             if taken.is_none() {
-                self.drop_if_used_up(place, &area);
+                taking.drop_if_used_up();
             }
             taken
         })
     }
 
-    fn begin_area(
-        &self,
-        place: &Place<'_>,
-        cpu: CpuId,
-        number: u64,
+    fn at<'a>(
+        &'a self,
+        place: &'a Place<'a>,
+        line: &'a CpuLine,
+        area: Area<'a>,
         what: Whole,
-    ) -> Option<(Pageblock, Tag)> {
-        let area = self.area(number)?;
-        let free = self.free_in(&area);
-        if what.beginnings(free) == 0 || !area.is_in(place.id) {
-            self.drop_if_used_up(place, &area);
-            return None;
+    ) -> Taking<'a> {
+        Taking {
+            zones: self,
+            place,
+            line,
+            area,
+            what,
         }
-        let line = place.map.line(cpu);
-        let price = u64::from(free.count_ones()) * PAGEBLOCK_PAGES;
-        line.bit.store(0, Ordering::Relaxed);
-        let price = (price, what.pages());
-        if self.pay_for_area(place, line, number, price) == Paid::Nothing {
-            return None;
-        }
-        self.take_in(place, &area, line, what)
     }
 
-    /// Takes an area out of the set if its word is empty, or it is not in the zone.
-    fn drop_if_used_up(&self, place: &Place<'_>, area: &Area<'_>) {
-        let free = self.free_in(area);
+    /// The pageblocks of an area that are wholly free and not isolated, by bit.
+    pub(super) fn free_in(&self, area: &Area<'_>) -> u64 {
+        let tags = self.tags(area.number);
+        tags.map_or(0, |tags| free_of(tags, self.full_area()))
+    }
+}
+
+impl Taking<'_> {
+    /// The first from this area, which is granted to the CPU if it can pay for all of it.
+    fn begin(&self) -> Option<(Pageblock, Tag)> {
+        let free = self.zones.free_in(&self.area);
+        if self.what.beginnings(free) == 0 || !self.area.is_in(self.place.id) {
+            self.drop_if_used_up();
+            return None;
+        }
+        let price = u64::from(free.count_ones()) * PAGEBLOCK_PAGES;
+        self.line.bit.store(0, Ordering::Relaxed);
+        let price = (price, self.what.pages());
+        let zones = self.zones;
+        match zones.pay_for_area(self.place, self.line, self.area.number, price) {
+            Paid::Nothing => None,
+            Paid::All | Paid::Least => self.take(),
+        }
+    }
+
+    /// Takes the area out of the set if its word is empty, or it is not in the zone.
+    fn drop_if_used_up(&self) {
+        let (area, place) = (&self.area, self.place);
+        let free = self.zones.free_in(area);
         let word = area.whole().load(Ordering::SeqCst);
-        self.clear_whole(area, word & !free);
+        self.zones.clear_whole(area, word & !free);
         let still = || area.whole().load(Ordering::SeqCst) != 0 && area.is_in(place.id);
         if !still() {
             place.map.whole.remove_unless(area.number, still);
         }
     }
 
-    /// One of the pageblocks of an area, from where the CPU took its last on, then from the beginning.
+    /// One of the area's pageblocks, from where the CPU took its last on, then from the beginning.
     #[inline]
-    fn take_in(
-        &self,
-        place: &Place<'_>,
-        area: &Area<'_>,
-        line: &CpuLine,
-        what: Whole,
-    ) -> Option<(Pageblock, Tag)> {
-        let from = line.bit.load(Ordering::Relaxed) as u32 % u64::BITS;
-        let word = area.whole().load(Ordering::SeqCst);
-        let mut left = what.beginnings(word) & u64::MAX << from;
-        if let Some(taken) = self.take_next(place, area, line, what, &mut left) {
+    fn take(&self) -> Option<(Pageblock, Tag)> {
+        let from = self.line.bit.load(Ordering::Relaxed) as u32 % u64::BITS;
+        let word = self.area.whole().load(Ordering::SeqCst);
+        let mut left = self.what.beginnings(word) & u64::MAX << from;
+        if let Some(taken) = self.take_next(&mut left) {
             return Some(taken);
         }
         // The word says more than there is: all tags are looked at once.
-        let free = self.free_in(area);
-        let word = area.whole().load(Ordering::SeqCst);
-        self.clear_whole(area, word & !free);
-        let mut left = what.beginnings(free);
+        let free = self.zones.free_in(&self.area);
+        let word = self.area.whole().load(Ordering::SeqCst);
+        self.zones.clear_whole(&self.area, word & !free);
+        let mut left = self.what.beginnings(free);
         while left != 0 {
-            if let Some(taken) = self.take_next(place, area, line, what, &mut left) {
+            if let Some(taken) = self.take_next(&mut left) {
                 return Some(taken);
             }
         }
@@ -170,24 +195,17 @@ impl Zones {
 
     /// Tries a few of the bits, in order.
     #[inline]
-    fn take_next(
-        &self,
-        place: &Place<'_>,
-        area: &Area<'_>,
-        line: &CpuLine,
-        what: Whole,
-        left: &mut u64,
-    ) -> Option<(Pageblock, Tag)> {
+    fn take_next(&self, left: &mut u64) -> Option<(Pageblock, Tag)> {
         for _ in 0..4 {
             if *left == 0 {
                 return None;
             }
             let bit = left.trailing_zeros();
             *left &= *left - 1;
-            let pageblock = self.first_in(area.number) + u64::from(bit);
-            if let Some(tag) = self.take_at(place, area, pageblock, what) {
-                let next = bit + if what.is_pair() { 2 } else { 1 };
-                line.bit.store(u64::from(next), Ordering::Relaxed);
+            let pageblock = self.zones.first_in(self.area.number) + u64::from(bit);
+            if let Some(tag) = self.take_at(pageblock) {
+                let next = bit + if self.what.is_pair() { 2 } else { 1 };
+                self.line.bit.store(u64::from(next), Ordering::Relaxed);
                 return Some((pageblock, tag));
             }
         }
@@ -195,35 +213,16 @@ impl Zones {
     }
 
     #[inline]
-    fn take_at(
-        &self,
-        place: &Place<'_>,
-        area: &Area<'_>,
-        pageblock: Pageblock,
-        what: Whole,
-    ) -> Option<Tag> {
-        let in_zone = || area.is_in(place.id);
-        match what {
-            Whole::Serve(class, cpu) => self.blocks.take_for(pageblock, class, cpu, in_zone),
-            Whole::Chunk(class) if what.is_pair() => {
-                match self.blocks.take_pair(pageblock, class, in_zone) {
-                    Ok(()) => Some(Tag::new()),
-                    Err(change) => {
-                        self.note(change);
-                        None
-                    }
-                }
+    fn take_at(&self, pageblock: Pageblock) -> Option<Tag> {
+        let in_zone = || self.area.is_in(self.place.id);
+        let blocks = &self.zones.blocks;
+        match self.what {
+            Whole::Serve(class, cpu) => blocks.take_for(pageblock, class, cpu, in_zone),
+            Whole::Chunk(class) if self.what.is_pair() => {
+                let taken = blocks.take_pair(pageblock, class, in_zone);
+                taken.map_err(|change| self.zones.note(change)).ok()
             }
-            Whole::Chunk(class) => self
-                .blocks
-                .take_huge(pageblock, class, in_zone)
-                .then(Tag::new),
+            Whole::Chunk(class) => blocks.take_huge(pageblock, class, in_zone),
         }
-    }
-
-    /// The pageblocks of an area that are wholly free and not isolated, by bit.
-    pub(super) fn free_in(&self, area: &Area<'_>) -> u64 {
-        let tags = self.tags(area.number);
-        tags.map_or(0, |tags| free_of(tags, self.full_area()))
     }
 }

@@ -19,7 +19,6 @@
 
 use super::credit::{MARGIN, spend};
 use super::{Area, Place, Zone, ZoneId, Zones};
-use crate::pageblocks::Pageblock;
 use crate::sync::{AtomicU64, Mutex, Ordering, handshake};
 use memplug_units::{Order, PAGEBLOCK_PAGES, PageCount, PfnRange};
 
@@ -65,7 +64,7 @@ pub enum Reserves {
     /// It may not: the ordinary case.
     #[default]
     Keep,
-    /// It may: for requests whose progress frees memory.
+    /// It may: for requests that free memory as they go on.
     Use,
 }
 
@@ -90,7 +89,7 @@ pub(super) struct Marks {
     /// 1 near the marks.
     pub(super) near: AtomicU64,
     /// Near the marks: pages that may be taken before the next count.
-    pub(super) exact: AtomicU64,
+    exact: AtomicU64,
     /// Near the marks: pages that requests were admitted for, ever (it wraps). What was admitted during a
     /// count may have been counted before it was taken, and what was put back meanwhile as well.
     admitted: AtomicU64,
@@ -171,7 +170,7 @@ impl Place<'_> {
     /// Takes all grants away.
     pub(crate) fn end_grants(&self) {
         for line in self.map.lines() {
-            if line.area().is_some() {
+            if line.granted().is_some() {
                 line.area.store(0, Ordering::SeqCst);
             }
         }
@@ -211,7 +210,9 @@ impl Zones {
         of.min.store(marks.min.get(), Ordering::SeqCst);
         of.low.store(marks.low.get(), Ordering::SeqCst);
         of.high.store(marks.high.get(), Ordering::SeqCst);
-        let highest = marks.min.max(marks.low).max(marks.high).get();
+        // No zone has more than all memory: sums with it stay far from wrapping.
+        let highest = marks.min.max(marks.low).max(marks.high);
+        let highest = highest.min(self.blocks.limit()).get();
         let before = of.highest.swap(highest, Ordering::SeqCst);
         handshake();
         if marks == Watermarks::default() {
@@ -260,32 +261,35 @@ impl Zones {
         }
     }
 
-    /// A chunk that begins in the pageblock was freed: near the marks as many pages more may be taken
-    /// before the next count. When that is so much that the zone is easy again, it is worth a count.
-    pub(crate) fn more_is_free(&self, pageblock: Pageblock, pages: u64) {
-        let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone)) else {
-            return;
-        };
-        let marks = &zone.marks;
-        if marks.near.load(Ordering::Relaxed) == 0 || marks.exact.load(Ordering::Relaxed) == 0 {
-            return;
+    /// A chunk of order 9 or 10 was freed in the area: near the marks as many pages more may be taken before
+    /// the next count. When that is so much that the zone is easy again, it is worth a count.
+    #[inline]
+    pub(super) fn more_is_free(&self, area: &Area<'_>, pages: u64) {
+        if let Some(marks) = self.near_marks(area)
+            && marks.exact.load(Ordering::Relaxed) != 0
+        {
+            let exact = marks.exact.fetch_add(pages, Ordering::SeqCst) + pages;
+            if exact >= marks.highest.load(Ordering::Relaxed) + 2 * MARGIN {
+                marks.exact.store(0, Ordering::SeqCst);
+            }
         }
-        let exact = marks.exact.fetch_add(pages, Ordering::SeqCst) + pages;
-        if exact >= marks.highest.load(Ordering::Relaxed) + 2 * MARGIN {
+    }
+
+    /// A pageblock of the area became wholly free, or all of it: near the marks that is worth a count.
+    pub(super) fn much_is_free(&self, area: &Area<'_>) {
+        if let Some(marks) = self.near_marks(area) {
             marks.exact.store(0, Ordering::SeqCst);
         }
     }
 
-    /// A pageblock became wholly free as its last pages were put back: near the marks, worth a count.
-    pub(crate) fn much_is_free(&self, pageblock: Pageblock) {
-        if let Some(zone) = self.zone_of(pageblock).and_then(|zone| self.zone(zone))
-            && zone.marks.near.load(Ordering::Relaxed) != 0
-        {
-            zone.marks.exact.store(0, Ordering::SeqCst);
-        }
+    /// The marks of the area's zone, if it is near them.
+    #[inline]
+    fn near_marks(&self, area: &Area<'_>) -> Option<&Marks> {
+        let marks = &self.zone(area.zone()?)?.marks;
+        (marks.near.load(Ordering::Relaxed) != 0).then_some(marks)
     }
 
-    /// The zones of a range that has been isolated whose reservations are to be taken away: they were
+    /// The zones in which reservations are to be taken away now that a range has been isolated: they were
     /// made when more was free.
     pub(crate) fn short_zones(&self, range: PfnRange, mut each: impl FnMut(ZoneId)) {
         let mut last = None;
@@ -310,7 +314,11 @@ impl Zones {
         };
         let highest = place.zone.marks.highest.load(Ordering::SeqCst);
         highest != 0
-            && self.free_whole(&place, highest / PAGEBLOCK_PAGES + 1) * PAGEBLOCK_PAGES < highest
+            && self
+                .free_whole(&place, highest / PAGEBLOCK_PAGES + 1)
+                .ungranted
+                * PAGEBLOCK_PAGES
+                < highest
             && self.free_unpromised(&place) < highest
     }
 

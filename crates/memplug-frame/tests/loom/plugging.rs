@@ -1,5 +1,5 @@
 //! Pageblocks that go off line and come back, perhaps to another zone, beside calls on their way.
-//! Whoever began in an earlier life of a pageblock changes nothing in the next.
+//! A thread that began in an earlier life of a pageblock changes nothing in the next.
 
 use super::*;
 

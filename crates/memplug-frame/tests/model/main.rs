@@ -34,9 +34,9 @@ const KEYS: [&[ZoneId]; 6] = [
 ];
 
 /// A CPU, class and key as numbers.
-type Who = (u16, u32, u16, usize, u8);
+type Requester = (u16, u32, u16, usize, u8);
 
-fn who(cpu: u16, class: Class, key: usize) -> Who {
+fn requester(cpu: u16, class: Class, key: usize) -> Requester {
     let (owner, order) = (class.owner().get().into(), class.order().get().into());
     (cpu, owner, order, class.migrate_type() as usize, key as u8)
 }
@@ -47,7 +47,7 @@ struct Machine {
     plain: Plain,
     live: Vec<Allocation>,
     /// The pageblock where each CPU, class and key was served last.
-    served: HashMap<Who, usize>,
+    served: HashMap<Requester, usize>,
 }
 
 impl Machine {
@@ -137,10 +137,10 @@ impl Machine {
     }
 
     /// The pageblock that may be reserved for these requests.
-    fn reserved(&self, who: Who) -> Option<usize> {
+    fn reserved(&self, by: Requester) -> Option<usize> {
         let is_cached =
             |at| self.table.range_counts(range(at * PAGES, PAGES)).cached > PageCount::ZERO;
-        self.served.get(&who).copied().filter(|&at| is_cached(at))
+        self.served.get(&by).copied().filter(|&at| is_cached(at))
     }
 
     /// One request; whether it was served.
@@ -149,8 +149,8 @@ impl Machine {
         let order = class.order();
         let due = |&zone: &ZoneId| self.plain.has_run(zone, order);
         let should = zones.iter().copied().find(due);
-        let who = who(cpu % CPUS, class, key);
-        let reserved = self.reserved(who);
+        let by = requester(cpu % CPUS, class, key);
+        let reserved = self.reserved(by);
         let cpu = CpuId::new(cpu);
         let zone_key = RequestKey::new(key as u16);
         let fast = match cached_first {
@@ -190,7 +190,7 @@ impl Machine {
             from == should || reserved == Some(at),
             "served from {from:?}, {should:?} was due"
         );
-        self.served.insert(who, at);
+        self.served.insert(by, at);
         self.live.push(Allocation { pfn: got, class });
         let found = self.table.allocation_at(got);
         prop_assert_eq!(found, Some(Allocation { pfn: got, class }));

@@ -293,7 +293,7 @@ fn summary(frames: &[Frame]) -> Summary {
         }
         page += chunk.map_or(1, |order| 1 << order);
     }
-    // Wholly free pageblocks are paired by whoever looks at several.
+    // Wholly free pageblocks are paired in counts of several.
     found.buddy[9] = 0;
     found
 }
