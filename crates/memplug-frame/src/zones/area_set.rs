@@ -41,6 +41,23 @@ impl AreaSet {
         self.raise(0, area);
     }
 
+    /// Puts the area in, if it is not in the set: of several CPUs one does.
+    pub(crate) fn claim(&self, area: u64) -> bool {
+        let bit = 1 << (area % FAN);
+        let word = &self.levels[0][(area / FAN) as usize];
+        let claimed = word.fetch_or(bit, Ordering::SeqCst) & bit == 0;
+        if claimed {
+            self.raise(1, area / FAN);
+        }
+        claimed
+    }
+
+    /// Whether the area, which may be beyond the last, is in the set.
+    pub(crate) fn contains(&self, area: u64) -> bool {
+        let word = self.levels[0].get((area / FAN) as usize);
+        word.is_some_and(|word| word.load(Ordering::SeqCst) >> (area % FAN) & 1 != 0)
+    }
+
     /// Sets a bit of a level and what leads to it.
     #[inline]
     fn raise(&self, level: usize, bit: u64) {

@@ -95,8 +95,7 @@ impl Zones {
         place.paid(spend_either(&line.credit, all, least))
     }
 
-    /// Takes as many pages for all that is wholly free in an area, and grants it to the CPU, or takes
-    /// `least`. The grant first: a count that finds the credit gone finds it.
+    /// Takes `all` the pages that are wholly free in an area and grants it to the CPU, or takes `least`.
     pub(super) fn pay_for_area(
         &self,
         place: &Place<'_>,
@@ -104,17 +103,16 @@ impl Zones {
         area: u64,
         (all, least): (u64, u64),
     ) -> Paid {
-        line.area.store(0, Ordering::SeqCst);
+        place.map.end_grant(line);
         let short_of = |pages| line.credit.load(Ordering::SeqCst) < pages;
         if short_of(least) && !self.refill(place, line, (all, least)) {
             return place.paid(Paid::Nothing);
         }
-        if !short_of(all) {
-            line.area.store(area + 1, Ordering::SeqCst);
+        if !short_of(all) && place.map.grant(line, area) {
             if spend(&line.credit, all) && !place.is_near() {
                 return Paid::All;
             }
-            line.area.store(0, Ordering::SeqCst);
+            place.map.end_grant(line);
         }
         place.paid(spend_either(&line.credit, least, least))
     }
@@ -205,7 +203,7 @@ impl Zones {
             if area.is_in(place.id) {
                 let free = u64::from(self.free_in(&area).count_ones());
                 found.all += free;
-                if !place.map.is_granted(number) {
+                if !place.map.granted.contains(number) {
                     found.ungranted += free;
                 }
             }
@@ -223,11 +221,13 @@ impl Zones {
 
     /// Free pages that no CPU has reserved or was granted.
     pub(super) fn free_unpromised(&self, place: &Place<'_>) -> u64 {
-        let granted = place.map.lines().filter_map(CpuLine::granted);
-        let granted = granted
-            .filter_map(|number| self.area(number).filter(|area| area.is_in(place.id)))
-            .map(|area| u64::from(self.free_in(&area).count_ones()) * PAGEBLOCK_PAGES);
+        let mut granted = 0;
+        let _: Option<()> = place.map.granted.find_from(0, |number| {
+            let area = self.area(number).filter(|area| area.is_in(place.id))?;
+            granted += u64::from(self.free_in(&area).count_ones()) * PAGEBLOCK_PAGES;
+            None
+        });
         let free = self.zone_counts(place.id).free.get();
-        free.saturating_sub(granted.sum::<u64>())
+        free.saturating_sub(granted)
     }
 }

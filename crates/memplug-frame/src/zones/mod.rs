@@ -11,8 +11,8 @@
 //! | colors | a partial pageblock of a class with this color perhaps lies here (`listing.rs`) |
 //! | zone | 1 + the zone of the area (a number, not bits); all ones while it comes online |
 //!
-//! A zone has three sets of areas. *present*: online in this zone. *whole* and *partial*: the word of
-//! that name is perhaps not zero. I-FRAME-3: an area is in its zone's set while its word is not zero, as
+//! A zone has four sets of areas. *present*: online in this zone. *granted*: to a CPU. *whole* and
+//! *partial*: the word of that name is perhaps not zero. I-FRAME-3: an area is in its zone's set while its word is not zero, as
 //! soon as no CPU is between the two.
 //!
 //! - `listing`: what the layer below reports is written down here (I-FRAME-4).
@@ -45,7 +45,7 @@ pub use watermark::Watermarks;
 
 use crate::TableError;
 use crate::pageblocks::{Pageblock, Pageblocks, empty_cells};
-use crate::sync::{Apart, AtomicU64, NoTableMemory, Ordering, zeroed_array};
+use crate::sync::{AtomicU64, NoTableMemory, Ordering, zeroed_array};
 use alloc::boxed::Box;
 use area_set::AreaSet;
 use core::cell::Cell;
@@ -128,9 +128,8 @@ const LINES: usize = if cfg!(loom) { 2 } else { 8 };
 /// What one CPU writes in a zone; no other CPU's words share its cache lines.
 #[repr(align(128))]
 pub(crate) struct CpuLine {
-    /// 1 + the area that it was granted, 0 for none: its wholly free pageblocks are paid for. Apart from
-    /// what the CPU writes at each get: other CPUs that look for an area read it.
-    area: Apart<AtomicU64>,
+    /// 1 + the area that it was granted, 0 for none: its wholly free pageblocks are paid for.
+    area: AtomicU64,
     /// The bit of the area after the pageblock that it took last: a hint.
     bit: AtomicU64,
     /// Pages that it may still take from anywhere in the zone.
@@ -144,7 +143,7 @@ pub(crate) struct CpuLine {
 impl CpuLine {
     fn new() -> Self {
         Self {
-            area: Apart::new(AtomicU64::new(0)),
+            area: AtomicU64::new(0),
             bit: AtomicU64::new(0),
             credit: AtomicU64::new(0),
             joined: AtomicU64::new(0),
@@ -168,6 +167,8 @@ pub(crate) struct ZoneMap {
     present: AreaSet,
     whole: AreaSet,
     partial: AreaSet,
+    /// Areas that a CPU was granted: each stands in one CPU's line, or is about to.
+    granted: AreaSet,
 }
 
 impl ZoneMap {
@@ -185,17 +186,35 @@ impl ZoneMap {
         first.chain(&self.more_lines)
     }
 
-    /// Whether a CPU was granted the area.
-    fn is_granted(&self, area: u64) -> bool {
-        self.lines().any(|line| line.granted() == Some(area))
+    /// Grants the area to a CPU, if no other has it. Shown before it is paid for: a count that finds the
+    /// credit gone finds the grant.
+    fn grant(&self, line: &CpuLine, area: u64) -> bool {
+        let granted = self.granted.claim(area);
+        if granted {
+            self.exchange_grant(line, area + 1);
+        }
+        granted
+    }
+
+    /// Takes the grant of a CPU away, if it has one.
+    fn end_grant(&self, line: &CpuLine) {
+        if line.granted().is_some() {
+            self.exchange_grant(line, 0);
+        }
+    }
+
+    fn exchange_grant(&self, line: &CpuLine, to: u64) {
+        // The CPU that takes the number out of the line takes the area out of the set.
+        if let Some(area) = line.area.swap(to, Ordering::SeqCst).checked_sub(1) {
+            self.granted.remove_unless(area, || false);
+        }
     }
 
     /// Whether another CPU was granted an area less than so far from this one.
     fn others_near(&self, line: &CpuLine, area: u64, apart: u64) -> bool {
-        let others = self.lines().filter(|other| !core::ptr::eq(*other, line));
-        others
-            .filter_map(CpuLine::granted)
-            .any(|other| other.abs_diff(area) < apart)
+        let own = line.granted();
+        (area.saturating_sub(apart - 1)..area + apart)
+            .any(|near| own != Some(near) && self.granted.contains(near))
     }
 }
 
@@ -311,6 +330,7 @@ impl Zones {
             present: AreaSet::new(areas)?,
             whole: AreaSet::new(areas)?,
             partial: AreaSet::new(areas)?,
+            granted: AreaSet::new(areas)?,
         }))
     }
 

@@ -5,8 +5,8 @@
 //! taken stays in the area's word until a search finds it; so a pageblock that is got and put again
 //! and again costs one exchange of its tag each time.
 //!
-//! A CPU that needs another area looks from the lowest on, at first where no other CPU takes: used
-//! areas fill up, and blocks high up stay wholly free.
+//! A CPU that needs another area looks from the lowest on, at first where no other CPU takes and a few
+//! pageblocks are free: used areas fill up, and blocks high up stay wholly free.
 
 use super::{Area, CpuLine, Paid, Place, Zones};
 use crate::class::Class;
@@ -17,6 +17,9 @@ use memplug_units::{CpuId, Order, PAGEBLOCK_PAGES};
 
 /// Areas so far from each other never have words on the same cache line pair.
 const LINE_AREAS: u64 = 4;
+
+/// Of the pageblocks of an area, one in so many makes it worth a grant while there are better ones.
+const WORTH_A_GRANT: u64 = 8;
 
 /// What a wholly free pageblock is taken for.
 #[derive(Clone, Copy)]
@@ -93,8 +96,12 @@ impl Zones {
                     _ if place.is_short() => Some(None),
                     Where::Apart(far) if place.map.others_near(line, number, far) => None,
                     _ => {
+                        let enough = match at {
+                            Where::Apart(_) => (self.area_pageblocks() / WORTH_A_GRANT).max(1),
+                            Where::Anywhere => 1,
+                        };
                         let area = self.area(number)?;
-                        self.at(place, line, area, what).begin().map(Some)
+                        self.at(place, line, area, what).begin(enough).map(Some)
                     }
                 })?
             })
@@ -142,10 +149,17 @@ impl Zones {
 }
 
 impl Taking<'_> {
-    /// The first from this area, which is granted to the CPU if it can pay for all of it.
-    fn begin(&self) -> Option<(Pageblock, Tag)> {
+    /// The first from this area, if it has `enough` of them; the area is granted to the CPU if it can pay
+    /// for all.
+    fn begin(&self, enough: u64) -> Option<(Pageblock, Tag)> {
+        let too_few = |bits| u64::from(self.what.beginnings(bits).count_ones()) < enough;
+        // The word first: other CPUs write the tags.
+        let word = self.area.whole().load(Ordering::SeqCst);
+        if word != 0 && too_few(word) {
+            return None;
+        }
         let free = self.zones.free_in(&self.area);
-        if self.what.beginnings(free) == 0 || !self.area.is_in(self.place.id) {
+        if too_few(free) || !self.area.is_in(self.place.id) {
             self.drop_if_used_up();
             return None;
         }

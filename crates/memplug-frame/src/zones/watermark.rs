@@ -169,11 +169,7 @@ impl Place<'_> {
 
     /// Takes all grants away.
     pub(crate) fn end_grants(&self) {
-        for line in self.map.lines() {
-            if line.granted().is_some() {
-                line.area.store(0, Ordering::SeqCst);
-            }
-        }
+        self.map.lines().for_each(|line| self.map.end_grant(line));
     }
 
     /// From now on each request pays for itself; the caller takes the reservations away.

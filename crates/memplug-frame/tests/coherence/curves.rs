@@ -24,7 +24,7 @@ struct Limit {
     busiest: f64,
 }
 
-/// Measured: 0.0 more, and 3.2 for the busiest line, that of a pageblock whose pages another CPU puts.
+/// Measured: 0.0 more, and 3.2 for the busiest line, that of a pageblock with pages that another CPU puts.
 /// A word that each get writes costs 1 (`fetch_add`) or 2 (load, compare-and-swap), and is as busy as
 /// there are CPUs.
 const FLAT: Limit = Limit {
@@ -32,11 +32,12 @@ const FLAT: Limit = Limit {
     busiest: 4.0,
 };
 
-/// Replacing chunks of order 9 is not flat: a CPU that has used up its area looks at what all others were
-/// granted, and at tags that they wrote. Measured: 17.6 more, and 39. It shall not get worse.
+/// Replacing chunks of order 9 is not flat: areas pass from CPU to CPU as they are used up, and a random
+/// chunk is put into one that another CPU takes from by now. Measured: 9.9 more, and 11. It shall not get
+/// worse.
 const KNOWN: Limit = Limit {
-    more: 24.0,
-    busiest: 60.0,
+    more: 14.0,
+    busiest: 16.0,
 };
 
 fn limit(workload: Workload) -> Limit {
@@ -131,22 +132,12 @@ fn a_shared_reservation_is_found() {
     }
 }
 
-/// With 128 MiB for each CPU, one area, these are not flat yet: probably areas, or the credit for them,
-/// do not go round. What becomes flat is to be taken out.
-const BENT_WITH_LITTLE: [Workload; 4] = [
-    Workload::Pair { order: 0 },
-    Workload::Replace { order: 0 },
-    Workload::Pair { order: 9 },
-    Workload::Remote { order: 0 },
-];
-
+/// With 128 MiB, one area, for each CPU, where areas and the credit for them have to go round.
 #[test]
-fn little_memory_bends_what_is_known() {
+fn little_memory_bends_nothing() {
     for (workload, name) in WORKLOADS {
         let curve = curve(ALLOCATORS[0].1, &[2, 8, 32, 128], 64, workload);
         let bends = bends(&curve, FLAT);
-        println!("128 MiB for each CPU, {name}: beyond the limit at {bends:?}");
-        let known = BENT_WITH_LITTLE.contains(&workload);
-        assert!(known || bends.is_empty(), "{name}: {bends:?}");
+        assert!(bends.is_empty(), "{name}: {bends:?}");
     }
 }
