@@ -36,7 +36,7 @@ pub struct Modules {
     pub ranks: Vec<Vec<String>>,
 }
 
-/// Who may say `unsafe`.
+/// Crates that may say `unsafe`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Unsafe {
@@ -59,7 +59,7 @@ pub struct NoStd {
     pub std_files: Vec<String>,
 }
 
-/// Crates whose code outside tests must not panic without a reason.
+/// Crates with code that must not panic without a reason outside tests.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Errors {

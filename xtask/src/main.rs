@@ -11,7 +11,7 @@
 //! `cargo xtask bench` builds and runs the benchmark harness; see `bench`. `cargo xtask fuzz` does
 //! the same with the fuzz targets; see `fuzz`.
 //!
-//! Left out: a parser. The rules read text whose strings and comments have been blanked, so
+//! Left out: a parser. The rules read text with its strings and comments blanked, so
 //! they also work on a tree that does not compile, and take no time worth speaking of.
 #![forbid(unsafe_code)]
 

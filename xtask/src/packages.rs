@@ -1,4 +1,4 @@
-//! What cargo says of the workspace: its crates, their roots, and who depends on whom.
+//! What cargo says of the workspace: its crates, their roots, and which depends on which.
 //!
 //! Only edges between crates of the workspace are kept; what comes from elsewhere is the
 //! business of `Cargo.lock`. Paths are given from the root of the workspace.

@@ -108,7 +108,7 @@ impl Reader<'_> {
             .map_or(Token::End, |token| token.0)
     }
 
-    /// Reads the path whose first name is next, after `prefix`.
+    /// Reads the path that begins with the next name, after `prefix`.
     fn path(&mut self, prefix: &[String]) {
         let mut segments = prefix.to_vec();
         let mut line = 0;

@@ -97,7 +97,7 @@ impl Source {
         }
     }
 
-    /// Paths, without `.rs`, of the modules whose text stands elsewhere and is test code.
+    /// Paths, without `.rs`, of the modules with text that stands elsewhere and is test code.
     pub fn test_modules(&self) -> impl Iterator<Item = String> {
         let directory = match self.path.rsplit_once('/') {
             Some((directory, "lib.rs" | "main.rs" | "mod.rs")) => directory.to_owned(),

@@ -1,8 +1,8 @@
 //! What changed between two runs.
 //!
 //! Where there is a peer, the ratios to it are compared, so that a machine in another mood does
-//! not look like a change; where there is none, the values. A change is one whose 95 % interval
-//! does not hold 1 and that is larger than two per cent; everything else is the same.
+//! not look like a change; where there is none, the values. A change is one with a 95 % interval
+//! that does not hold 1, and is larger than two per cent; everything else is the same.
 
 use crate::report::{Comparison, Group, Report};
 use crate::statistics::{Interval, interval_of_quotient};

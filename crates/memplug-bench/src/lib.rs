@@ -7,7 +7,7 @@
 //! - `statistics`: medians and bootstrap intervals. `rounds`: turns. `threads`: processors.
 //! - `report`: what was found, as JSON. `table`, `grid`: as text. `plot`: as SVG. `document`: in the
 //!   documents. `compare`: beside another run. `machine`: where it was found.
-//! - `peers`: who is measured. `workload`: get and put. `groups`: everything, one a file.
+//! - `peers`: what is measured. `workload`: get and put. `groups`: everything, one a file.
 //! - `bare`: the system's own calls. `shelf`: pages that are moved. `memory`: for peers.
 //!
 //! A peer that the repository does not hold comes in from outside: a crate made for the run

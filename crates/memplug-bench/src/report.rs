@@ -84,7 +84,7 @@ pub struct Measurement {
     pub name: String,
     /// Threads doing it.
     pub threads: usize,
-    /// Who did it.
+    /// The contender that did it.
     pub contender: String,
     /// Unit of the values.
     pub unit: String,

@@ -11,7 +11,7 @@ use anyhow::Result;
 /// One round's figures of one contender: name of the workload, unit, value.
 pub(crate) type Figures = Vec<(String, &'static str, f64)>;
 
-/// Someone who does the work, once a round.
+/// A side that does the work, once a round.
 pub(crate) struct Contender<'a> {
     name: String,
     is_ours: bool,

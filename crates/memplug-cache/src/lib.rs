@@ -10,11 +10,11 @@
 //! - `slot`: the pages of all files, cached or not. `rmap`: from frame to slot, a table a block.
 //! - `clock`: which pages of a node go first. `cache`: reading, subscribing. `cache::leaving`:
 //!   evicting, dropping, moving. `cache::room`: making room for what has to move.
-//! - `moving`: who finds nothing to evict while pages are moved waits for that.
+//! - `moving`: an evictor that finds nothing while pages are moved waits for that.
 //! - `stats`: what happened, counted without sharing cache lines.
 //!
-//! Lock order: the gate of `moving`, slot, then reverse map or clock. Slots are never waited for by
-//! whoever evicts or moves, so a reader that allocates from within a read cannot deadlock; readers
+//! Lock order: the gate of `moving`, slot, then reverse map or clock. Evictors and movers never wait
+//! for slots, so a reader that allocates from within a read cannot deadlock; readers
 //! wait for slots that are being moved, and hold no lock while they do.
 //!
 //! Left out: writing. All pages are clean.

@@ -1,12 +1,12 @@
 //! One thing at a time is done to all pages: they are moved, or the last of them are evicted.
 //!
-//! Whoever moves pages claims up to 512 at once, and a cache may have no more. Who evicts meanwhile
-//! finds nothing that it may take, though nothing is wrong. So the mover has the gate for as long as
-//! it has claims, and who found nothing waits for it and looks once more while it has the gate itself:
-//! then nobody claims.
+//! A mover claims up to 512 pages at once, and a cache may have no more. A thread that evicts
+//! meanwhile, an evictor, finds nothing that it may take, though nothing is wrong. So the mover has
+//! the gate for as long as it has claims, and an evictor that found nothing waits for the gate and
+//! looks once more while it has the gate itself: then no thread claims.
 //!
 //! The wait is bounded. A mover with the gate copies, passes a fence and writes down where pages are;
-//! it waits for nobody but short locks, and for no reader. Who evicts with the gate waits for nobody
+//! it waits for short locks only, and for no reader. An evictor with the gate waits for no thread
 //! either. A thread that is moving pages, of whatever cache, does not wait: it would wait for itself.
 //!
 //! Lock order: the gate is above the clocks, the reverse map and the nodes; it is taken with no lock
@@ -47,7 +47,7 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for those who evict with the gate; then pages are moved until the answer is dropped. A
+    /// Waits for evictors with the gate; then pages are moved until the answer is dropped. A
     /// thread that is moving pages already gets one without the gate.
     pub(crate) fn moving(&self) -> Moving<'_> {
         let first = !MOVING.replace(true);

@@ -1,8 +1,8 @@
-//! From a frame to the slot whose page lies in it.
+//! From a frame to the slot of the page in it.
 //!
 //! One table a block, made before the block's memory can be allocated (`GoingOnline`) and
 //! dropped when it is gone, so its size follows the memory there is. An entry is written by
-//! who has locked or claimed the slot.
+//! the thread that has locked or claimed the slot.
 
 use memplug::{NodeId, Pfn, PfnRange};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl ReverseMap {
             .is_some()
     }
 
-    /// Whose page lies in `pfn`.
+    /// The slot of the page in `pfn`.
     pub(crate) fn slot(&self, pfn: Pfn) -> Option<usize> {
         let value = self.entry(pfn, |_, entry| entry.load(Ordering::Acquire))?;
         (value != 0).then(|| value as usize - 1)

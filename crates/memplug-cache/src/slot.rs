@@ -1,7 +1,7 @@
 //! The pages of all files, each cached or not.
 //!
-//! Readers hold a page where it is while they look at its bytes, without a lock; whoever moves or
-//! drops pages asks for them and gets those that nobody reads (`memplug::SharedPages`). Beside
+//! Readers hold a page where it is while they look at its bytes, without a lock; a mover or
+//! evictor asks for pages and gets those that no thread reads (`memplug::SharedPages`). Beside
 //! each page lies a heat word: whether the page was used since the clock hand last passed, and
 //! in which tick it was used last.
 
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 const USED: u32 = 1 << 31;
 
-/// So often a reader looks again at once when somebody has a page: longer than a mover has it, who
-/// asks once for all that he moves who reads.
+/// So often a reader looks again at once when another thread has a page: longer than a mover has it,
+/// which asks once for all its pages which of them are read.
 const SPINS: u32 = 1000;
 /// Then the mover is not running, and needs the processor.
 const NAP: Duration = Duration::from_micros(50);
@@ -43,7 +43,7 @@ impl Slots {
                 Seen::Page(page) => return Some(page),
                 Seen::Nothing => return None,
                 Seen::Busy if spins < SPINS => std::hint::spin_loop(),
-                // Not `yield_now`: who yields to many comes back late, who sleeps is woken.
+                // Not `yield_now`: a thread that yields to many comes back late; a sleeper is woken.
                 Seen::Busy => std::thread::sleep(NAP),
             }
             spins += 1;

@@ -13,7 +13,7 @@ struct Disk {
     files: Vec<FileSpec>,
 }
 
-/// Files whose every 8 bytes tell file and offset.
+/// Files in which every 8 bytes tell file and offset.
 fn disk(lens: &[u64]) -> Disk {
     let dir = tempfile::tempdir().expect("temporary directory");
     let files = lens.iter().enumerate().map(|(i, &len)| {

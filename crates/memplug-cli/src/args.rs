@@ -61,13 +61,13 @@ pub(crate) enum Command {
     /// Says what an offline would meet, and changes nothing
     #[command(arg_required_else_help = false)]
     Plan(PlanArgs),
-    /// Says whose pages are in a block, and what keeps it from going
+    /// Says which owners have pages in a block, and what keeps it from going
     Why(WhyArgs),
     /// Prints everything that happens
     Watch(WatchArgs),
     /// Shows or changes settings
     Policy(PolicyArgs),
-    /// Lists who is told first, and what they answered
+    /// Lists notifiers in calling order, and what they answered
     Notifiers(NotifiersArgs),
     /// Shows the machine as a whole
     Status(StatusArgs),

@@ -50,7 +50,7 @@ fn chmem(typed: &[OsString]) -> ExitCode {
     }
 }
 
-/// The command with the verbs that were typed, `memplug plan offline`: whose help is of use.
+/// The command with the verbs that were typed, `memplug plan offline`: its help is of use.
 pub(crate) fn of_verb(typed: &[OsString]) -> String {
     let (root, mut name) = (crate::args::Cli::command(), "memplug".to_owned());
     let mut command = &root;

@@ -1,4 +1,4 @@
-//! Those who stand in the way, for show: a subscriber that refuses once, and a page that stays.
+//! Obstacles, for show: a subscriber that refuses once, and a page that stays.
 //!
 //! Both end by themselves: the guard consents the next time, the pin goes when its page is
 //! dropped. The guard is last on the chain, so it also notes where each event takes place, which

@@ -1,12 +1,12 @@
-//! Whether everyone who was asked heard how it ended: every `Going*` a subscriber was given and
-//! did not refuse ends, for it, in exactly one outcome.
+//! Whether every subscriber that was asked heard how it ended: every `Going*` a subscriber was given
+//! and did not refuse ends, for it, in exactly one outcome.
 //!
 //! Fed with the reports of rounds, which the core makes of what it really called.
 
 use memplug::{MemoryEvent, RoundReport};
 use std::collections::BTreeMap;
 
-/// What is still owed to whom, and what went wrong.
+/// What is still owed to which subscriber, and what went wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
     /// By subscriber and first page, what was asked.

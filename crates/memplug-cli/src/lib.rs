@@ -9,7 +9,7 @@
 //! - `args`: what can be typed. `exit`: statuses, and how bad input is told. `run`: the verb.
 //! - `files`, `digest`: the set of files and what each page must be. `readers`, `phases`: the
 //!   load on it and its latencies.
-//! - `sizes`, `stage`: the machine and all that is on it. `demo`: who refuses and who pins.
+//! - `sizes`, `stage`: the machine and all that is on it. `demo`: what refuses and what pins.
 //! - `schedule`, `steps`: the operations, in order. `memory`: what the process holds meanwhile.
 //! - `observer`, `ledger`, `events`: what the machine tells. `screen`, `narrator`, `map`: live.
 //! - `checks`, `json`, `report`: what it came to. `figures`: how figures are written.

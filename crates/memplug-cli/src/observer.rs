@@ -41,7 +41,7 @@ impl Observer {
         (observer, watch)
     }
 
-    /// What is owed to whom, as of now.
+    /// What is owed to which subscriber, as of now.
     pub(crate) fn ledger(&self) -> Ledger {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.clone()

@@ -57,7 +57,7 @@ pub(crate) struct Dimm {
     pub(crate) blocks: Vec<BlockId>,
 }
 
-/// Somebody who runs cycles on a stage.
+/// What runs cycles on a stage.
 pub(crate) struct Performance<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) record: Record,

@@ -1,5 +1,5 @@
-//! Everything the operations are shown on: the machine, the cache on it, the readers, and those
-//! who are told.
+//! Everything the operations are shown on: the machine, the cache on it, the readers, and the
+//! subscriber and the observer that are told.
 //!
 //! Dropping it stops the readers first; then the machine goes, with all its memory.
 

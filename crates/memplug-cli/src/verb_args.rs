@@ -19,7 +19,7 @@ pub(crate) struct SocketArg {
     pub(crate) socket: Option<PathBuf>,
 }
 
-/// How an answer is shown, and whose.
+/// How an answer is shown, and of which machine.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ShowArgs {
     /// Print it as one JSON document
@@ -249,7 +249,7 @@ pub(crate) struct PlanArgs {
 /// What to plan.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanWhat {
-    /// The cheapest blocks to take offline, what would move where, and who stands in the way
+    /// The cheapest blocks to take offline, what would move where, and what stands in the way
     Offline(PlanOfflineArgs),
 }
 
@@ -271,7 +271,7 @@ pub(crate) struct PlanOfflineArgs {
     pub(crate) show: ShowArgs,
 }
 
-/// Says whose pages are in a block, and what keeps it from going.
+/// Says which owners have pages in a block, and what keeps it from going.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example: memplug why 33")]
@@ -318,7 +318,7 @@ pub(crate) struct PolicyArgs {
     pub(crate) show: ShowArgs,
 }
 
-/// Lists who is told first, in the order of calling.
+/// Lists notifiers in the order of calling.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,5 @@
 //! `memplug workload`: one command for the bench of a served machine, and one of its own: a
-//! write whose writer gets a signal that it catches.
+//! write, during which the writer gets a signal that it catches.
 //!
 //! The bench prints the lines of the transcripts; so does this.
 

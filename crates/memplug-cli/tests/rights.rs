@@ -1,5 +1,5 @@
-//! Who may do what with a served machine: root, its owner, a group, and strangers, as processes of
-//! other users.
+//! What each user may do with a served machine: root, its owner, a group, and strangers, as processes
+//! of other users.
 //!
 //! Skipped aloud where there are no other users to be. Which right each method needs is the business
 //! of `memplug-serve`.
@@ -148,7 +148,7 @@ fn a_member_of_the_group_watches_and_subscribes_and_changes_nothing() {
     assert!(text(&seen.stdout).contains("\"begun\""));
 }
 
-/// Whoever serves a machine rules it, without being root; others do not.
+/// The user that serves a machine rules it, without being root; others do not.
 #[test]
 fn its_owner_changes_it_without_being_root() {
     if !other_users() {

@@ -124,7 +124,7 @@ fn the_service_manager_is_told() {
     assert_eq!(child.wait().expect("ended").code(), Some(0));
 }
 
-/// A reader who has heard enough ends the watch, though nothing happens on the machine any more.
+/// A reader that has heard enough ends the watch, though nothing happens on the machine any more.
 #[test]
 fn watch_ends_with_its_reader() {
     let machine = Machine::new();

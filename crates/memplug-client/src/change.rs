@@ -75,7 +75,7 @@ impl<'c> Watching<'c> {
         Self { replies }
     }
 
-    /// Ends, too, as soon as whoever reads `output` (a pipe or a socket) has closed it, without
+    /// Ends, too, as soon as the reader of `output` (a pipe or a socket) has closed it, without
     /// waiting for something to happen.
     pub fn while_read(self, output: BorrowedFd<'c>) -> Self {
         Self {

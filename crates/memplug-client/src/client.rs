@@ -1,6 +1,6 @@
 //! Typed calls, one at a time.
 //!
-//! Each call waits for its last reply; whoever wants to do something meanwhile connects again.
+//! Each call waits for its last reply; a program that wants to do something meanwhile connects again.
 
 use crate::change::{Step, Watching, changed};
 use crate::error::ClientError;

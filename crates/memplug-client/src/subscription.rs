@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Who subscribes, and how.
+/// Under which name a process subscribes, and how.
 #[derive(Clone, Debug)]
 pub struct Subscriber(SubscribeParameters);
 

@@ -217,7 +217,7 @@ fn serve(stream: &UnixStream, bench: &dyn Workload) {
         Ok(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
         Err(error) => format!("error: {error}\n"),
     };
-    // Whoever asked may be gone.
+    // The client that asked may be gone.
     let _ = (&mut &*stream).write_all(text.as_bytes());
 }
 

@@ -104,9 +104,9 @@ impl fmt::Display for Notify {
 /// One call of one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallReport {
-    /// Who.
+    /// The subscriber.
     pub name: String,
-    /// At which priority.
+    /// Its priority.
     pub priority: i32,
     /// The answer; absent if it panicked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

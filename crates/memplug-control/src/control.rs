@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Told how far an offline is.
 pub type ProgressSink = Arc<dyn Fn(&Progress) + Send + Sync>;
 
-/// How long a change may take, and who hears of it.
+/// How long a change may take, where its pages go, and how it is followed.
 #[derive(Clone, Default)]
 pub struct Attempt {
     /// Give up so long after the request, waiting included. `None`: never, as Linux.
@@ -95,7 +95,7 @@ pub trait Control: Send + Sync {
         Ok(self.blocks()?.into_iter().map(|block| block.id).collect())
     }
 
-    /// How many blocks there are, for those who ask often.
+    /// How many blocks there are, for callers that ask often.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -109,7 +109,7 @@ pub trait Control: Send + Sync {
     /// [`ControlError::NoSuchBlock`].
     fn block(&self, block: u64) -> Result<BlockInfo, ControlError>;
 
-    /// The pages of a block and whose they are.
+    /// The pages of a block and their owners.
     ///
     /// # Errors
     /// [`ControlError::NoSuchBlock`].
@@ -171,7 +171,7 @@ pub trait Control: Send + Sync {
     /// When something that the request names does not exist.
     fn plan_offline(&self, request: &PlanRequest) -> Result<OfflinePlan, ControlError>;
 
-    /// Why a block is where it is, and whose pages are in it.
+    /// Why a block is where it is, and the owners of the pages in it.
     ///
     /// # Errors
     /// [`ControlError::NoSuchBlock`].

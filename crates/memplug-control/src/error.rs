@@ -106,7 +106,7 @@ pub enum ControlError {
     Refused {
         /// The block.
         block: u64,
-        /// Who.
+        /// The subscriber.
         by: String,
         /// Why.
         reason: String,
@@ -298,7 +298,7 @@ pub struct Failure {
     /// The block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
-    /// Who refused.
+    /// The subscriber that refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

@@ -15,7 +15,7 @@ pub enum Operation {
     Online,
     /// Takes a block offline.
     Offline,
-    /// Removes a device whose blocks are offline.
+    /// Removes a device; its blocks must be offline.
     Remove,
     /// Takes a device's blocks offline and removes it.
     Unplug,
@@ -139,7 +139,7 @@ pub enum Happening {
     Uevent {
         /// What it says.
         action: UeventAction,
-        /// About whom.
+        /// What it is about.
         subject: Subject,
         /// What else stands in it, as `KEY=value`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,5 @@
 //! What an offline would meet: which blocks are cheapest, what would move where, what stands in
-//! the way and whose it is. Planning changes nothing and tells nobody.
+//! the way and its owner. Planning changes nothing and tells nobody.
 
 use crate::word::{BlockState, ZoneName};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct Obstacle {
     pub start_pfn: u64,
     /// Frames.
     pub nr_pages: u64,
-    /// Whose they are: an owner of pages, or the subscriber that refused or had not answered.
+    /// Their owner, or the subscriber that refused or had not answered.
     pub owner: String,
     /// Why, as one stable word: `reserved`, `unmovable`, `reclaimable`, `not_released`,
     /// `pinned`, `busy`, `no_room`, `not_reached`, `isolated`, `refused`, `no_answer`; `more` for
@@ -185,6 +185,6 @@ pub struct Why {
     /// What an offline would meet, if it is online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<BlockPlan>,
-    /// Whose pages are in it, most pages first.
+    /// The owners of the pages in it, most pages first.
     pub owners: Vec<OwnerUse>,
 }

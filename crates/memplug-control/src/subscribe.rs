@@ -1,4 +1,4 @@
-//! Notifiers: who is told first, may refuse, and learns how it ended.
+//! Notifiers: subscribers that are told first, may refuse, and learn how it ended.
 //!
 //! A subscriber has a priority (higher is called first, equal ones in order of registration), a
 //! set of events, and perhaps a time limit: one that has not answered in time counts as its
@@ -44,7 +44,7 @@ pub enum Answer {
     Refuse {
         /// The error number the operation fails with, from 1 to 4095; others count as EPERM.
         errno: u16,
-        /// Why; shown to whoever asked.
+        /// Why; shown to the caller of the operation.
         reason: String,
     },
     /// A number as a C callback would return it.
@@ -64,7 +64,7 @@ impl Answer {
 /// What is called.
 pub type Callback = Box<dyn Fn(&Notice) -> Answer + Send + Sync>;
 
-/// Who subscribes, and how.
+/// A subscriber to be: its name and priority, its events, its time limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriberSpec {
     /// Its name, for messages and the audit.
@@ -138,7 +138,7 @@ pub struct RefusalRecord {
     pub event: MemoryEvent,
     /// The block's first frame.
     pub start_pfn: u64,
-    /// Who.
+    /// The subscriber.
     pub by: String,
     /// The error number.
     pub errno: u32,

@@ -79,7 +79,7 @@ pub struct BlockUse {
     pub movable_pages: u64,
     /// Of those allocated, pages that stay: not movable, or pinned now.
     pub stuck_pages: u64,
-    /// Whose they are, most pages first.
+    /// Their owners, most pages first.
     pub owners: Vec<OwnerUse>,
 }
 
@@ -179,7 +179,7 @@ pub enum GroupSort {
     Dynamic,
 }
 
-/// Blocks whose zone the policy `auto-movable` decides together.
+/// Blocks for which the policy `auto-movable` decides the zone together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupInfo {
     /// Its number.

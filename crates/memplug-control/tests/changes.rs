@@ -1,6 +1,6 @@
 //! Changes through the control plane: waiting and its ends, refusals, limits, what watchers see.
 //!
-//! Nothing is timed: who has to wait is held at a gate until the test lets it go.
+//! Nothing is timed: an operation that has to wait is held at a gate until the test lets it go.
 
 use memplug_control::{
     AddSpec, Answer, Attempt, Bench, BlockState, CancelHandle, Control, ControlError, Failure,

@@ -1,4 +1,4 @@
-//! Plans: the cheapest blocks, where their pages would go, who stands in the way; and that
+//! Plans: the cheapest blocks, where their pages would go, what stands in the way; and that
 //! nothing changes by planning.
 
 use memplug::core::units::CpuId;

@@ -206,8 +206,7 @@ impl Going {
 impl Record {
     /// What of it goes when it goes. `range`: its frames.
     ///
-    /// The one place that says which blocks never go; plans, offlines and whoever asks beforehand
-    /// come here.
+    /// The one place that says which blocks never go; plans, offlines and outlooks come here.
     pub(crate) fn going(&self, range: PfnRange) -> Result<Going, OfflineError> {
         let block = self.id;
         if self.state != BlockState::Online {

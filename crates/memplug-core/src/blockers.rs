@@ -1,4 +1,4 @@
-//! What stands in the way of an offline: ranges of frames, whose they are, and why they stay.
+//! What stands in the way of an offline: ranges of frames, their owners, and why they stay.
 //!
 //! There is no bare `EBUSY`: every failed or dry-run offline carries this list. Neighbouring
 //! chunks with the same owner and reason are one entry.
@@ -56,9 +56,9 @@ impl fmt::Display for Reason {
 pub struct Blocker {
     /// The frames.
     pub range: PfnRange,
-    /// Whose they are; nobody's if a subscriber stands in the way.
+    /// Their owner; without meaning if a subscriber or an isolation stands in the way.
     pub owner: OwnerId,
-    /// The owner's name, or the subscriber's.
+    /// The name of the owner or the subscriber; for an isolation, `another operation`.
     pub owner_name: Arc<str>,
     /// Why they stay.
     pub reason: Reason,

@@ -1,7 +1,7 @@
-//! Boot memory: the blocks that are there and online before anyone can be told.
+//! Boot memory: the blocks that are there and online before a subscriber can be told.
 //!
 //! Pieces come at page grain and in any node order, ascending in address. Each page goes to the
-//! kernel zone of its address; a block whose pages lie in several zones or nodes has no single
+//! kernel zone of its address; a block with pages in several zones or nodes has no single
 //! zone and can never go; what no piece covers within a block is a hole, held by the owner
 //! "reserved at boot". A block exists if any page of it does.
 

@@ -69,7 +69,7 @@ pub struct MachineConfig {
     pub policy: Policy,
     /// What happens to added blocks by itself.
     pub auto_online: Option<OnlineWord>,
-    /// Who gets `Cancel*`.
+    /// Which subscribers get `Cancel*`.
     pub rollback: Rollback,
     /// Where memory maps lie.
     pub memory_map: MemoryMap,

@@ -82,7 +82,7 @@ pub struct PlatformError {
     pub reason: String,
 }
 
-/// Who refused, with what, and why.
+/// A refusal: the subscriber, the error number, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("refused by {by}: {reason} ({errno}); settle that with {by} and try again")]
 pub struct Refusal {
@@ -230,7 +230,7 @@ pub enum OnlineError {
     Refused {
         /// The block.
         block: BlockId,
-        /// Who and why.
+        /// The subscriber and its reason.
         refusal: Refusal,
     },
     /// No memory for tables.
@@ -282,7 +282,7 @@ pub enum OfflineError {
     Refused {
         /// The block.
         block: BlockId,
-        /// Who and why.
+        /// The subscriber and its reason.
         refusal: Refusal,
         /// The same as a list: the block, the subscriber, its reason.
         blockers: Blockers,

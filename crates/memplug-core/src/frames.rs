@@ -1,9 +1,9 @@
-//! What anyone may see and do with frames: look at them, and isolate some for a while.
+//! What any caller may see and do with frames: look at them, and isolate some for a while.
 //!
-//! The allocator itself is not handed out: freeing somebody else's frames, or bringing a range
+//! The allocator itself is not handed out: freeing another owner's frames, or bringing a range
 //! on and off line behind the transactions' back, would break what they promise. A user's
 //! isolation is a guard, and only its own pageblocks come back when it is dropped; an offline
-//! that meets them is told who stands in the way.
+//! that meets them is told what stands in the way.
 
 use crate::machine::Hotplug;
 use alloc::vec::Vec;
@@ -75,13 +75,13 @@ impl Drop for Isolation<'_> {
 }
 
 impl Hotplug {
-    /// The frames, to look at: who holds what, what is isolated, counts.
+    /// The frames, to look at: their owners, what is isolated, counts.
     pub fn frames(&self) -> Frames<'_> {
         Frames(&self.frames)
     }
 
-    /// Isolates a range of whole pageblocks that are online, as whoever wants a large
-    /// contiguous range does. What is allocated in it stays.
+    /// Isolates a range of whole pageblocks that are online, as the allocation of a
+    /// large contiguous range does. What is allocated in it stays.
     ///
     /// # Errors
     /// [`IsolationError`] names the first pageblock that cannot be.

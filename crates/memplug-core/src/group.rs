@@ -1,4 +1,4 @@
-//! Memory groups: blocks whose zone the `auto-movable` policy decides together.
+//! Memory groups: blocks for which the `auto-movable` policy decides the zone together.
 //!
 //! A DIMM is a *static* group of all its blocks. A *dynamic* group (virtio-mem) grows and
 //! shrinks in units; each unit is decided by itself.

@@ -214,7 +214,7 @@ impl Hotplug {
         txn::offline(&lock, block, options)
     }
 
-    /// Removes a device whose blocks are all offline.
+    /// Removes a device; all its blocks must be offline.
     ///
     /// # Errors
     /// [`RemoveError`]; the device is there as before.
@@ -290,7 +290,7 @@ impl Hotplug {
         })
     }
 
-    // Who is told, and who holds pages.
+    // Subscribers, and owners of pages.
 
     /// Puts a callback on the notifier chain, until the registration is dropped.
     ///

@@ -1,6 +1,6 @@
 //! Memory hotplug: memory that is added, brought online, taken offline and removed while it is
-//! in use, and a notifier chain through which everyone who depends on it is told first, may
-//! refuse, and learns how it ended.
+//! in use, and a notifier chain through which every subscriber that depends on it is told first,
+//! may refuse, and learns how it ended.
 //!
 //! For kernels, hypervisors and simulators; the `memplug` crate puts it on real memory. No
 //! clock, thread, file or pointer: frames are numbers, and what the core needs from below is
@@ -11,12 +11,12 @@
 //! allocated yet. `Online`: it can, also by the callback itself. `GoingOffline` comes half-way:
 //! the range is isolated, nothing allocates from it, and what a callback frees is not handed
 //! out again. Every `Going*` a subscriber was given ends for it in exactly one outcome,
-//! whatever fails. A failed operation leaves everything as it was, and names who stood in the
+//! whatever fails. A failed operation leaves everything as it was, and names what stood in the
 //! way ([`Blockers`]).
 //!
 //! # Map
 //! `zone`, `node`, `block`, `group`, `state`: what memory is. `policy`: which zone. `notify`:
-//! events and chain. `owner`, `pages`, `memmap`: who holds pages, and how they are got.
+//! events and chain. `owner`, `pages`, `memmap`: holders of pages, and how pages are got.
 //! `isolate`, `migrate`, `blockers`: emptying a range. `txn`: online, offline, add, remove as
 //! transactions. `machine`: its parts; `hotplug`: the facade; `outlook`: what is in one block.
 //! `audit`: proves the invariants from raw state.

@@ -20,7 +20,7 @@ use memplug_frame::sync::{Apart, AtomicBool, Mutex};
 use memplug_frame::{FrameTable, MigrateType, ZoneId};
 use memplug_units::{Bytes, CpuId, Geometry, NodeId, PageCount};
 
-/// A machine whose memory comes and goes.
+/// A machine with memory that comes and goes.
 pub struct Hotplug {
     pub(crate) config: MachineConfig,
     pub(crate) platform: Arc<dyn Platform>,

@@ -5,7 +5,7 @@
 //! the source itself only if there is no other. Pages of Movable go to Movable if it has room,
 //! else to kernel zones; pages of a kernel zone only to kernel zones. [`TargetPolicy`] can
 //! prefer the same node. A round tries every chunk left once; between rounds the platform may
-//! pause. Where Linux retries for ever, a deadline ends it, with the list of who is in the way.
+//! pause. Where Linux retries for ever, a deadline ends it, with the list of what is in the way.
 //!
 //! Chunks are offered to their owner in batches of up to 512 pages, one owner at a time.
 

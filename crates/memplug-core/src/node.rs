@@ -73,7 +73,7 @@ impl Node {
             .all(|zone| zone.spanned == PageCount::ZERO)
     }
 
-    /// The lowest of DMA and DMA32 whose span the range meets, else Normal.
+    /// The lowest of DMA and DMA32 with a span that the range meets, else Normal.
     pub(crate) fn kernel_zone_for(&self, range: PfnRange) -> ZoneKind {
         [ZoneKind::Dma, ZoneKind::Dma32]
             .into_iter()

@@ -1,7 +1,7 @@
 //! What lies in one block and would meet its offline, without what lies elsewhere.
 //!
-//! Costs a walk over the block, however large its zone is: whoever lists many blocks asks for
-//! this. The room that pages would need elsewhere is the business of `spread`.
+//! Costs a walk over the block, however large its zone is: a caller that lists many blocks asks
+//! for this. The room that pages would need elsewhere is the business of `spread`.
 
 use crate::block::Going;
 use crate::blockers::{Blocker, Blockers, Reason};

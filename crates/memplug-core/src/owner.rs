@@ -1,4 +1,4 @@
-//! Owners: whoever holds pages, by name, and how their pages are moved.
+//! Owners: the holders of pages, by name, and how their pages are moved.
 //!
 //! Every allocation carries an owner. An owner of movable or releasable pages implements
 //! [`PageOwner::migrate`]; the core finds the pages, gets target frames and calls it with
@@ -91,7 +91,7 @@ pub trait PageOwner: Send + Sync {
     }
 }
 
-/// An owner whose pages stay where they are.
+/// An owner of pages that stay where they are.
 #[derive(Debug, Default)]
 pub struct Stays;
 

@@ -83,12 +83,12 @@ pub enum Action {
     Offline,
 }
 
-/// Told after the fact to whoever looks from outside (Linux: kernel uevents).
+/// Told after the fact to observers outside (Linux: kernel uevents).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uevent {
     /// What happened.
     pub action: Action,
-    /// To whom.
+    /// To which block or node.
     pub subject: Subject,
 }
 
@@ -152,8 +152,8 @@ pub trait Platform: Send + Sync {
     }
 }
 
-/// A platform without memory and without time: frames are numbers only. For machines whose
-/// memory is managed elsewhere, and for examples.
+/// A platform without memory and without time: frames are numbers only. For machines with
+/// memory that is managed elsewhere, and for examples.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoMemory;
 

@@ -1,4 +1,4 @@
-//! How far an offline is, for whoever shows it.
+//! How far an offline is, for observers.
 //!
 //! Told by the migration after each round, through the platform.
 

@@ -56,7 +56,7 @@ impl ZoneKind {
         }
     }
 
-    /// The frames of `range` whose addresses are of this kind.
+    /// The frames of `range` with addresses of this kind.
     pub(crate) fn part_of(self, range: PfnRange, geometry: &Geometry) -> Option<PfnRange> {
         let (mut at, mut part) = (range.start(), None);
         while at < range.end() {

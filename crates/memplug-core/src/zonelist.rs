@@ -178,7 +178,7 @@ pub(crate) fn key_of(
     )
 }
 
-/// The node and the highest zone of the requests with this key: whose list it is.
+/// The node and the highest zone of the requests with this key: the place of its list.
 pub(crate) fn place_of(key: RequestKey) -> (NodeId, ZoneKind) {
     let number = key.number();
     (

@@ -1,6 +1,6 @@
 //! What a write to a block's state does beside moving it: same-state writes, the boolean file,
 //! and the word that sticks. Of the transcript of attributes, what the core can express; words
-//! that are no words, and the modes of files, belong to whoever parses text.
+//! that are no words, and the modes of files, belong to the code that parses text.
 //!
 //! The sticky word: an online word for a block that is online already fails, but stays with the
 //! block. The next attempt that brings no word of its own uses it, once.

@@ -29,7 +29,7 @@ fn set_ratio(lab: &Lab, ratio: u32, numa_aware: bool) {
     lab.machine.set_policy(policy);
 }
 
-/// A group on node 1 whose unit is so many blocks.
+/// A group on node 1 with a unit of so many blocks.
 fn group(lab: &Lab, unit_blocks: u64) -> GroupId {
     let unit = PageCount::new(unit_blocks * BLOCK_PAGES);
     lab.machine

@@ -373,8 +373,8 @@ fn asked(lab: &Lab) -> Vec<String> {
         .collect()
 }
 
-/// Every step at which a platform can end an operation: nothing is left of it, and whoever was
-/// told that it begins is told that it does not go on.
+/// Every step at which a platform can end an operation: nothing is left of it, and
+/// subscribers that were told that it begins are told that it does not go on.
 #[test]
 fn a_step_that_fails_leaves_no_trace() {
     for step in Step::ALL {

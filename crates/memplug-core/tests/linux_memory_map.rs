@@ -331,7 +331,7 @@ fn a_plan_knows_the_own_map() {
     }
 }
 
-/// Two blocks get their map elsewhere, and so does whoever does not ask.
+/// A device of two blocks gets its map elsewhere, and so does one that does not ask.
 #[test]
 fn only_one_block_that_asks() {
     let mut lab = on_memory(2);

@@ -228,7 +228,7 @@ fn two_small_nodes() -> Lab {
 }
 
 /// A full target means trying again, not an error, even if the node itself has room; what has
-/// moved stays moved, and the names of who found no room are told.
+/// moved stays moved, and the owners that found no room are named.
 #[test]
 fn a_full_target_is_tried_again_until_the_end() {
     let mut lab = two_small_nodes();

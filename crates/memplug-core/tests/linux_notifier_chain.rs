@@ -1,5 +1,5 @@
-//! Who is called, in what order, and what each answer does. `cb`: one line a callback; `ev`: one
-//! line a call of the whole chain (`-> N`: the error it came to).
+//! Which callbacks are called, in what order, and what each answer does. `cb`: one line a
+//! callback; `ev`: one line a call of the whole chain (`-> N`: the error it came to).
 #![cfg(not(loom))]
 
 mod harness;

@@ -181,7 +181,7 @@ ev: GOING_OFFLINE start_pfn=1245184 nr_pages=32768 nid_normal=-1 nid=1
 ev: OFFLINE start_pfn=1245184 nr_pages=32768 nid_normal=-1 nid=1
 ";
 
-/// Boot memory goes back to the zone whose span it lies in; the zone's ends follow the blocks.
+/// Boot memory goes back to the zone that spans it; the zone's ends follow the blocks.
 #[test]
 fn boot_blocks_return_to_their_zone() {
     Lab::new(2).run(BOOT);

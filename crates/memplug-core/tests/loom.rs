@@ -84,7 +84,7 @@ fn machine() -> Arc<Hotplug> {
     Arc::new(machine)
 }
 
-/// Subscribes somebody who consents and remembers.
+/// Subscribes a callback that consents and remembers.
 fn watch(machine: &Hotplug, priority: i32, events: &Events) -> Registration {
     let events = events.clone();
     machine.subscribe("watch", priority, move |notice| {
@@ -106,8 +106,9 @@ fn for_ever() -> OfflineOptions {
 
 const REFUSED: [MemoryEvent; 2] = [MemoryEvent::GoingOnline, MemoryEvent::CancelOnline];
 
-/// Somebody registers, and somebody else leaves, while an attempt is being refused. Who came is
-/// told both events or none; who left hears no second one without the first, and is let go.
+/// One subscriber registers, and another leaves, while an attempt is being refused. The new one is
+/// told both events or none; the one that left hears no second event without the first, and its
+/// callback is dropped.
 #[test]
 fn registering_and_dropping_beside_a_round() {
     explore("registering and dropping beside a round", None, || {
@@ -131,7 +132,7 @@ fn registering_and_dropping_beside_a_round() {
         let subscribers = machine.subscribers();
         let priorities: Vec<i32> = subscribers.iter().map(|s| s.priority).collect();
         assert_eq!(priorities, [3, 1, 0]);
-        // Whoever left is not called again, whoever came is.
+        // The subscriber that left is not called again, the one that came is.
         let before = (seen(&goes), seen(&comes).len());
         machine.online(block(0), None).expect_err("refused again");
         assert_eq!((seen(&goes), seen(&comes).len()), (before.0, before.1 + 2));
@@ -216,7 +217,7 @@ fn the_hotplug_lock_is_exclusive() {
             Answer::Bad
         });
         let other = machine.clone();
-        // Twice: being refused must not take the lock away from who has it.
+        // Twice: being refused must not take the lock away from its holder.
         let attempt = move |_| other.online(block(0), None).expect_err("veto");
         let thread = thread::spawn(move || [0, 1].map(attempt));
         let mine = machine.online(block(1), None).expect_err("veto");

@@ -36,7 +36,8 @@ pub fn number(reply: &[u8]) -> u64 {
     u64::from_ne_bytes(reply[16..24].try_into().expect("8 bytes"))
 }
 
-/// A reply says its length, an error the kernel takes, and whose it is; none is owed for some.
+/// A reply says its length, an error the kernel takes, and the request it answers; none is owed
+/// for some.
 ///
 /// # Panics
 /// If it is not so.

@@ -13,7 +13,7 @@
 //! - `machine`: the machine, and all that could change of it. `kernel`: the other side of a FUSE
 //!   conversation. `words`: what is likely to be understood.
 //!
-//! Left out: mounting, and time: a hang is found by whoever runs this, by their limit.
+//! Left out: mounting, and time: a hang is found by what runs this, by its limit.
 #![forbid(unsafe_code)]
 
 mod files;

@@ -1,4 +1,4 @@
-//! What a watcher sees, flat: one type whose fields are there as `what` says.
+//! What a watcher sees, flat: one type with fields that are there as `what` says.
 //!
 //! The shape of a line of `memplug watch -J`, too; fields are only ever added.
 
@@ -60,7 +60,7 @@ pub struct Event {
     /// `uevent`: what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// `uevent`: about whom.
+    /// `uevent`: the path of its device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub devpath: Option<String>,
     /// `uevent`: memory or node.

@@ -15,7 +15,7 @@ pub struct ListBlocksParameters {
     /// These only; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Vec<u64>>,
-    /// Also whose pages are in them.
+    /// Also which owners have pages in them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<bool>,
 }
@@ -96,7 +96,7 @@ pub struct Status {
     pub machine: MachineInfo,
     /// Since it began to be served.
     pub uptime_ms: u64,
-    /// The user who may change it, besides root.
+    /// The user that may change it, besides root.
     pub owner: u32,
     /// The group that may watch and subscribe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +119,7 @@ pub struct Status {
     pub policy: PolicySettings,
     /// Notifiers on the chain.
     pub notifiers: u64,
-    /// Callers who watch.
+    /// Callers that watch.
     pub watchers: u64,
     /// Operations under way or waiting.
     pub operations: u64,

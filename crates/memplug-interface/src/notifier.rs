@@ -142,7 +142,7 @@ pub struct NotifiersReply {
 /// One call of one notifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerGiven {
-    /// Who.
+    /// The notifier.
     pub name: String,
     /// At which priority.
     pub priority: i32,
@@ -218,7 +218,7 @@ pub struct AuditRecord {
     pub event: MemoryEvent,
     /// The block.
     pub block: u64,
-    /// Who, and what it answered.
+    /// The notifier, and what it answered.
     pub by: AnswerGiven,
 }
 

@@ -1,7 +1,7 @@
 //! What is kept: the latest answers with their durations, and the latest event of each block.
 //!
-//! The control plane tells what each call came to; whoever asked knows besides whether that was
-//! an answer, silence or death, and says so here before the round ends.
+//! The control plane tells what each call came to; the code that asked the notifier knows besides
+//! whether that was an answer, silence or death, and says so here before the round ends.
 
 use memplug_control::{BlockState, Happening, Operation, Subject, UeventAction, WatchEvent};
 use memplug_interface::{AnswerGiven, AnswerWord, AuditRecord, Event};
@@ -172,7 +172,7 @@ fn word(operation: Operation) -> &'static str {
     }
 }
 
-/// Whether a block counts as online for those who take it offline.
+/// Whether a block counts as online for a caller that takes it offline.
 pub(crate) fn is_online(state: BlockState) -> bool {
     state == BlockState::Online
 }

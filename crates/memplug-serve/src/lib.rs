@@ -3,8 +3,8 @@
 //! Another process looks, plans, adds, brings online, takes offline, removes, watches, and
 //! subscribes as a notifier. A subscriber may be slow, silent, lie, flood or die: a silent one
 //! counts as what it declared, a dead one is gone and the operation goes on, one that does not
-//! read is expelled. Programs in a hook directory are notifiers, too. Who may do what the peer's
-//! user decides, as the system tells it. Every answer is kept for audit.
+//! read is expelled. Programs in a hook directory are notifiers, too. What a peer may do its user
+//! and groups decide, as the system tells them. Every answer is kept for audit.
 //!
 //! ```
 //! use memplug_control::{AddSpec, Attempt, Control, Runtime};
@@ -26,7 +26,7 @@
 //! ```
 //!
 //! # Map
-//! `served`: what is up, from its start to its end. `settings`, `rights`: how, and for whom.
+//! `served`: what is up, from its start to its end. `settings`, `rights`: how, and for which peers.
 //! `service`: calls to handlers. `parameters`: reading theirs. `looking`: methods that look.
 //! `changes`: those that change. `operations`: what is under way, and what ends it.
 //! `subscribers`: remote notifiers. `hooks`: programs as notifiers. `watching`: streams of

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Who is told how far an offline is.
+/// The function that is told how far an offline is.
 pub(crate) type Told = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 pub(crate) struct Operation {
@@ -22,7 +22,7 @@ pub(crate) struct Operation {
     until: Option<Instant>,
     /// It was cancelled since its deadline had passed.
     expired: AtomicBool,
-    /// Who was waited for when it was to end.
+    /// The notifier that was waited for when it was to end.
     waited_for: Mutex<Option<Obstacle>>,
 }
 
@@ -130,8 +130,8 @@ impl Operations {
         self.list().all.len()
     }
 
-    /// Notes who had not answered when the transaction under way was to end. The first counts:
-    /// nobody is waited for after it.
+    /// Notes a notifier that had not answered when the transaction under way was to end. The first
+    /// counts: no notifier is waited for after it.
     pub(crate) fn waited_for(&self, name: &str, notice: &Notice) {
         let begun = |one: &&Arc<Operation>| one.begun.load(Ordering::Acquire);
         let current = self.list().all.values().find(begun).cloned();

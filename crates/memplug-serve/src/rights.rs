@@ -1,6 +1,6 @@
-//! Who may do what: the peer's user and groups, as the system tells them, decide.
+//! What a peer may do: its user and groups, as the system tells them, decide.
 //!
-//! Looking is for everybody who can connect, as with the files of a kernel. Watching and
+//! Looking is for every peer that can connect, as with the files of a kernel. Watching and
 //! subscribing shows and delays what others do, so it is for root, the owner of the machine (the
 //! user that serves it) and one group; changing is for root and the owner.
 
@@ -17,7 +17,7 @@ pub(crate) enum Right {
     Change,
 }
 
-/// Who may what.
+/// Which peers may do what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rights {
     pub(crate) owner: u32,

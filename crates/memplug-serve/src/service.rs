@@ -1,4 +1,4 @@
-//! From calls to handlers: what each method needs, and who answers it.
+//! From calls to handlers: what each method needs, and which handler answers it.
 //!
 //! Rights are checked here and nowhere else, before the parameters are looked at.
 

@@ -1,6 +1,6 @@
 //! How a machine is served.
 //!
-//! Nothing here is read from files or the environment; that is for whoever serves.
+//! Nothing here is read from files or the environment; that is for the program that serves.
 
 use memplug_interface::AnswerWord;
 use memplug_varlink::Limits;

@@ -3,10 +3,10 @@
 //! A subscriber's notices wait in a queue for the thread of its connection; the thread of the
 //! transaction waits for the answer, for no longer than the subscriber's limit, its life, and
 //! the operation's own time. At events that cannot be refused nobody is waited for. A subscriber
-//! whose queue is full is expelled: its connection ends, its place on the chain is given up.
+//! with a full queue is expelled: its connection ends, its place on the chain is given up.
 //!
-//! Whatever is listed, audited or answered names a subscriber by its name only. So one whose name
-//! somebody has already gets a number behind it, for as long as it is subscribed.
+//! Whatever is listed, audited or answered names a subscriber by its name only. So a subscriber with
+//! a name that another has already gets a number behind it, for as long as it is subscribed.
 
 use crate::audit::{Audit, Fate};
 use crate::operations::{self, Operations};
@@ -34,7 +34,7 @@ const SUBSCRIBERS: usize = 128;
 const DEFAULT_LIMIT_MS: u64 = 5_000;
 /// Longest time for an answer that can be declared.
 const LONGEST_LIMIT_MS: u64 = 600_000;
-/// So often whoever waits for an answer looks whether the operation should end.
+/// So often the thread that waits for an answer looks whether the operation should end.
 const SLICE: Duration = Duration::from_millis(20);
 /// Longest reason of a refusal.
 const REASON_BYTES: usize = 1024;

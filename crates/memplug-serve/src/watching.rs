@@ -1,5 +1,5 @@
-//! Streams of events: each caller who watches has a bounded queue, and is expelled when it is
-//! full. Whoever tells puts into the queues and goes on.
+//! Streams of events: each caller that watches has a bounded queue, and is expelled when it is
+//! full. The thread that tells an event puts it into the queues and goes on.
 
 use crate::service::Machine;
 use memplug_interface::{Event, WatchReply, errors};
@@ -16,7 +16,7 @@ pub(crate) const LOOKS: Duration = Duration::from_millis(25);
 
 type Queue = SyncSender<Arc<Event>>;
 
-/// Callers who watch.
+/// Callers that watch.
 #[derive(Default)]
 pub(crate) struct Watchers {
     list: Mutex<(Vec<(u64, Queue)>, u64)>,
@@ -31,7 +31,7 @@ impl Watchers {
         self.list().0.len()
     }
 
-    /// Tells all; one whose queue is full is expelled.
+    /// Tells all; one with a full queue is expelled.
     pub(crate) fn tell(&self, event: Event) {
         let event = Arc::new(event);
         self.list()

@@ -1,4 +1,4 @@
-//! Changes over the socket: all or none, as much as can be, callers who go away, and everything
+//! Changes over the socket: all or none, as much as can be, callers that go away, and everything
 //! that looks at what came of it.
 
 mod stage;

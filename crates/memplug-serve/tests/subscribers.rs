@@ -134,7 +134,7 @@ fn subscribers_of_the_same_name_get_numbers() {
     let both = [("twin".to_owned(), 1), ("twin#2".to_owned(), 1)];
     assert_eq!(named(&stage), both, "each stayed silent once");
 
-    // Who stays keeps its number and what is kept of it; the name is free again.
+    // The one that stays keeps its number and what is kept of it; the name is free again.
     drop(first);
     until("it left", || named(&stage) == both[1..]);
     let (_third, _) = subscribe(&stage, twin(10, "ok"));
@@ -270,7 +270,7 @@ fn lies_are_answered_as_such() {
     assert_eq!(needless.0, "NoSuchNotice");
 }
 
-/// The next notice on a connection whose `Subscribe` was begun elsewhere.
+/// The next notice on a connection with a `Subscribe` that was begun elsewhere.
 fn next_notice(client: &mut memplug_varlink::Client) -> Value {
     use std::io::Read;
     let mut stream = client.try_clone_stream().expect("a stream");

@@ -1,4 +1,4 @@
-//! Actors: whoever has pages, and a second set of books on all of them.
+//! Actors: the holders of pages, and a second set of books on all of them.
 //!
 //! Every frame an actor gets is stamped, so that a frame given to two, or moved without its
 //! contents, shows. What the allocator hands out is checked against what was asked for, and
@@ -30,7 +30,7 @@ pub(crate) struct Actor {
     pub(crate) owner: Option<Owner>,
 }
 
-/// Who has what.
+/// The actors and what each has.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) actors: Vec<Actor>,

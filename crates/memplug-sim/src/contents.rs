@@ -133,7 +133,7 @@ impl Contents {
         }
     }
 
-    /// The first frame whose stamp is not what `write` put there, and what it is.
+    /// The first frame with a stamp that `write` did not put there, and that stamp.
     pub(crate) fn wrong(&self, range: PfnRange, first: u64) -> Option<(u64, u64)> {
         range.iter().zip(first..).find_map(|(pfn, stamp)| {
             let found = self.stamp(pfn.get());

@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// `GoingOffline`: those who promised to release their pages of the block do so.
+    /// `GoingOffline`: the actors that promised to release their pages of the block do so.
     pub(crate) fn heed(&self, notice: &Notice<'_>) {
         if notice.event != MemoryEvent::GoingOffline {
             return;
@@ -153,7 +153,7 @@ impl World {
                 continue;
             }
             self.yields("releasing");
-            // Whoever ran in between may have freed it.
+            // An action that ran in between may have freed it.
             if self.with_held(|held| held.chunks.get(&pfn).copied()) != Some(chunk) {
                 continue;
             }

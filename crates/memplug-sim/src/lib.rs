@@ -6,7 +6,7 @@
 //! `memsim --seed`.
 //!
 //! - `platform`, `contents`: virtual time, memory that is only stamps, failures on demand.
-//! - `shape`, `world`: machines. `actors`, `owners`, `subscribers`, `yields`: who lives there.
+//! - `shape`, `world`: machines. `actors`, `owners`, `subscribers`, `yields`: what lives there.
 //! - `steps`, `run`: what happens. `watch`, `contract`, `protocol`: looking on while it does.
 //!   `judge`, `check`: afterwards.
 //! - `model`: the hotplug state by plain rules, also for tests without a simulator.

@@ -1,8 +1,8 @@
 //! How actors treat their pages when the core asks for something.
 //!
 //! `migrate`: move them by copying stamps, or say why not, or free one in the midst of it.
-//! `reclaim`: free some if memory is short. What the core offers is checked: whose the pages
-//! are, that they may be moved at all, and that the frames they shall go to are where pages of
+//! `reclaim`: free some if memory is short. What the core offers is checked: the owner of the
+//! pages, that they may be moved at all, and that the frames they shall go to are where pages of
 //! that block may go.
 
 use crate::actors::{Chunk, range_of};
@@ -166,7 +166,7 @@ impl World {
         let from = one.from.get();
         let mine = self.with_held(|held| held.chunks.get(&from).copied());
         let Some(chunk) = mine.filter(|c| c.actor == actor && c.order == one.order) else {
-            // Freed a moment ago, by somebody who ran in between.
+            // Freed a moment ago, by an action that ran in between.
             self.reach("migrate: gone");
             return MoveOutcome::Gone;
         };

@@ -1,6 +1,6 @@
 //! A platform with virtual time, memory that is only stamps, and failures on demand.
 //!
-//! Time is a counter: each look at the clock adds a microsecond, and whoever is slow adds to it.
+//! Time is a counter: each look at the clock adds a microsecond, and what is slow adds to it.
 //! Every call from the core goes through a [`Hook`] first: there the simulator checks what the
 //! core promises at that point, and lets the other actors of the machine do something, which is
 //! how "threads" interleave in one thread and always the same way.
@@ -36,7 +36,7 @@ pub enum Point<'a> {
     Observe(&'a Observation<'a>),
 }
 
-/// Whoever watches the calls.
+/// A watcher of the calls.
 pub trait Hook: Send + Sync {
     /// Called before the platform does what is asked, with nothing locked.
     fn at(&self, point: &Point<'_>);
@@ -230,7 +230,7 @@ impl Platform for SimPlatform {
 
     fn observe(&self, observation: &Observation<'_>) {
         self.hook(&Point::Observe(observation));
-        // Whoever looks on cannot fail an operation, but may panic.
+        // An observer cannot fail an operation, but may panic.
         let _ = match observation {
             Observation::Round(_) => self.fails(Fallible::Round),
             Observation::Uevent(_) => self.fails(Fallible::Uevent),

@@ -1,14 +1,14 @@
 //! The notifier protocol, call by call.
 //!
-//! A second chain runs beside the real one: who is registered, in which order, who is to be
+//! A second chain runs beside the real one: the registered subscribers, in order, the one to be
 //! called next, and what each is still owed. It knows nothing of the core but what callbacks and
 //! round reports show. Promises checked:
 //!
-//! - *order*: higher priority first, then order of registration; nobody left out who was there
-//!   when the round began and still is; nobody called who came later or has gone.
+//! - *order*: higher priority first, then order of registration; no subscriber left out that
+//!   was there when the round began and still is; none called that came later or has gone.
 //! - *protocol*: `Going*` only when the one before has ended; exactly one outcome a `Going*`,
-//!   with the same argument; a refused `Going*` ends in `Cancel*`. To whom: those told, or the
-//!   whole chain, as the machine was built.
+//!   with the same argument; a refused `Going*` ends in `Cancel*`. Outcomes go to those told,
+//!   or to the whole chain, as the machine was built.
 //! - *answers*: the error of a round is the last answer as Linux reads it; reports and
 //!   statistics say what happened.
 
@@ -43,7 +43,7 @@ struct Round {
     set: Vec<SubId>,
     /// Place in `set` of the next to be called.
     next: usize,
-    /// Who was called, and the answer as a number; `None` for a panic or a call under way.
+    /// The subscribers called, and the answer as a number; `None` for a panic or a call under way.
     calls: Vec<(SubId, Option<u32>)>,
     stopped: bool,
 }
@@ -290,7 +290,7 @@ impl Protocol {
         attempt.reports.push(report.clone());
         if refusable {
             attempt.error = error;
-            // All who were called, but not the one whose refusal stood.
+            // All that were called, but not the one with the refusal that stood.
             let told = round.calls.iter().map(|(id, _)| *id);
             let told = told.take(round.calls.len() - usize::from(error.is_some()));
             attempt.told = told.collect();

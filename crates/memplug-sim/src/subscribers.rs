@@ -1,6 +1,6 @@
 //! Subscribers of every kind.
 //!
-//! All of them watch: what is true of the memory at each event (`contract`) and who is called
+//! All of them watch: what is true of the memory at each event (`contract`) and which is called
 //! when (`protocol`). Beyond that each has a manner: consenting, refusing in every way there is,
 //! slow, panicking, allocating, freeing its pages of the block that goes, coming and going
 //! within a callback, or beginning transactions in it.
@@ -33,7 +33,7 @@ struct Subscriber {
     registration: Option<Registration>,
 }
 
-/// Who is on the chain.
+/// The subscribers on the chain.
 #[derive(Default)]
 pub(crate) struct Subscribers {
     all: BTreeMap<SubId, Subscriber>,
@@ -89,7 +89,7 @@ impl World {
         }
     }
 
-    /// Somebody leaves it, perhaps whoever is being called.
+    /// A subscriber leaves it, perhaps the one that is being called.
     pub(crate) fn unsubscribe(&self) {
         let nth = self.roll(Rng::next);
         let gone = {
@@ -175,7 +175,7 @@ impl World {
     }
 }
 
-/// An answer of somebody who minds: half of them refuse.
+/// An answer of a subscriber that minds: half of them refuse.
 fn refusal(rng: &mut Rng) -> Answer {
     let errno = Errno::new(rng.pick(&[1, 4, 12, 16, 22, 4095]));
     match rng.below(12) {

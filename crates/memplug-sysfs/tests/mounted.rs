@@ -160,7 +160,7 @@ fn modes_owners_and_times_are_kept() {
         fs::set_permissions(file, fs::Permissions::from_mode(0o640)).expect("set");
         assert_eq!(modes(file), 0o640, "{}", file.display());
     }
-    // Who runs this need not be root; to give oneself what one has is always allowed.
+    // The user that runs this need not be root; to give oneself what one has is always allowed.
     let me = fs::metadata(at.directory.path()).expect("there").uid();
     let group = if me == 0 {
         12

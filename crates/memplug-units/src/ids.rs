@@ -1,7 +1,7 @@
 //! Identities: blocks, sections, nodes, processors, owners, devices and groups.
 //!
 //! Plain numbers with a type. None of them says anything about existence: a `BlockId` may name
-//! a block that is not there, and whoever looks it up answers so.
+//! a block that is not there, and a look-up of it answers so.
 
 use core::fmt;
 
@@ -53,7 +53,7 @@ id!(
     CpuId(u16), "cpu"
 );
 id!(
-    /// Whoever holds pages: a cache, a region, the memory map. Named in every blocker.
+    /// A holder of pages: a cache, a region, the memory map. Named in every blocker.
     OwnerId(u16), "owner"
 );
 id!(
@@ -61,6 +61,6 @@ id!(
     DeviceId(u32), "device"
 );
 id!(
-    /// A memory group: blocks whose zone is decided together by the `auto-movable` policy.
+    /// A memory group: blocks for which the `auto-movable` policy decides the zone together.
     GroupId(u32), "group"
 );

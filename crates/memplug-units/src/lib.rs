@@ -6,7 +6,7 @@
 //! set of constants, so that one program can hold machines of different block sizes.
 //!
 //! Invariants: arithmetic never wraps. What can overflow returns `Option` or an error.
-//! Left out: architectures whose page block is not 512 pages.
+//! Left out: architectures with page blocks of other than 512 pages.
 #![no_std]
 #![forbid(unsafe_code)]
 

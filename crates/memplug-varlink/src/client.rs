@@ -1,7 +1,7 @@
 //! The calling side of a connection.
 //!
-//! One call at a time; whoever waits for the replies of one calls on another connection. Replies
-//! may be as long as messages may be.
+//! One call at a time; a caller that waits for the replies of one makes the next on another
+//! connection. Replies may be as long as messages may be.
 
 use crate::codec::{Decoder, TooLong, encode};
 use crate::message::{Call, Reply, read_object};

@@ -2,7 +2,7 @@
 //!
 //! A message is a JSON object and a NUL byte. A call names a method and may ask for no reply
 //! (`oneway`) or for many (`more`); each reply but the last says `continues`. What a stranger
-//! sends is bounded in size and number, and whoever reads slowly holds up nobody else.
+//! sends is bounded in size and number, and a peer that reads slowly holds up no other.
 //!
 //! ```
 //! use memplug_varlink::{About, Client, Exchange, Interface, Limits, Listener, Server, Service};
@@ -36,7 +36,7 @@
 //! ```
 //!
 //! # Map
-//! `codec`: bytes to messages and back. `message`: calls and replies. `peer`: who is there.
+//! `codec`: bytes to messages and back. `message`: calls and replies. `peer`: the other end.
 //! `server`: listening, connections, an exchange, introspection. `client`: the other side.
 //!
 //! Left out: `upgrade`, other transports than Unix sockets, and checking values against the

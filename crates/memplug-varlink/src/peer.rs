@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, as the system says.
+//! The process at the other end of a connection, as the system says.
 //!
 //! User and group are those the process had when it connected. Its further groups are read from
 //! the process with that number; they count only while that process is of the same user, so a

@@ -144,7 +144,7 @@ impl MachineBuilder {
         self.auto_online = Some(word);
         self
     }
-    /// Who gets `Cancel*`.
+    /// Which subscribers get `Cancel*`.
     pub fn rollback(mut self, rollback: Rollback) -> Self {
         self.rollback = rollback;
         self

@@ -1,6 +1,6 @@
 //! A memory fence that all CPUs pass which run threads of this process.
 //!
-//! `membarrier(2)`, private and expedited: the far side of a handshake whose near side must cost
+//! `membarrier(2)`, private and expedited: the far side of a handshake with a near side that must cost
 //! nothing. Readers of the page cache (`shared/readers.rs`) are made of it. A process says once that it
 //! will ask for it; where the system refuses that, readers pass a fence themselves.
 

@@ -24,10 +24,11 @@
 //! ```
 //!
 //! # Map
-//! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time; `registration`: who is told. `memory`: real memory behind frames.
-//! `page`: pages one can use, and how they move. `shared`: pages that many read. `watch`: what happens, as it happens. `sys`:
-//! the system-call edge. All unsafe code is in `sys`, `page` and `shared`, and two marks in `machine`,
-//! each with its reason.
+//! `machine`: the handle; `builder`: how one is made; `turn`: one transaction at a time;
+//! `registration`: a place on the chain. `memory`: real memory behind frames. `page`: pages one can
+//! use, and how they move. `shared`: pages that many read. `watch`: what happens, as it happens.
+//! `sys`: the system-call edge. All unsafe code is in `sys`, `page` and `shared`, and two marks in
+//! `machine`, each with its reason.
 
 mod builder;
 mod cpu;

@@ -170,7 +170,7 @@ impl Machine {
             .exclusively(|hotplug| hotplug.offline(block, options))
     }
 
-    /// Removes a device whose blocks are all offline.
+    /// Removes a device with all its blocks offline.
     ///
     /// # Errors
     /// [`RemoveError`]; the device is there as before.

@@ -1,13 +1,13 @@
 //! Plugging a device in one go: added, every block online, or nothing left of it.
 //!
-//! A convenience over add and online, for those who do not want a device half in use.
+//! A convenience over add and online, for callers that do not want a device half in use.
 
 use crate::error::PlugError;
 use crate::machine::Machine;
 use memplug_core::{AddRequest, OfflineOptions, OnlineReport, OnlineWord};
 use memplug_units::{BlockId, Bytes, DeviceId, NodeId, PfnRange};
 
-/// A device whose blocks are all online.
+/// A device with all its blocks online.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugged {
     /// The device.

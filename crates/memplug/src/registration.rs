@@ -2,15 +2,16 @@
 //! is given up.
 //!
 //! A chain is called without a lock, so dropping a registration does not keep a call from going on
-//! that has begun on another thread. Who must know that it is over (what the callback works on is
-//! to go) closes the registration: the callback is not begun any more, and a call under way is
-//! waited for.
+//! that has begun on another thread. An owner that must know that it is over (what the callback
+//! works on is to go) closes the registration: the callback is not begun any more, and a call under
+//! way is waited for.
 //!
-//! One word says which thread is in the callback. Who calls writes it and then looks whether the
-//! registration was closed; who closes says so and then looks at the word: one of the two sees the
-//! other (I-NOTIFY-2). A machine has one transaction at a time, so that there is no more than one call.
+//! One word says which thread is in the callback. The calling thread writes it and then looks whether
+//! the registration was closed; the closing thread says so and then looks at the word: one of the two
+//! sees the other (I-NOTIFY-2). A machine has one transaction at a time, so that there is no more than
+//! one call.
 //!
-//! Lock order: `waiting` is a leaf. It is taken by who calls only to wake somebody.
+//! Lock order: `waiting` is a leaf. The calling thread takes it only to wake the closing one.
 
 use memplug_core::{Answer, Hotplug, Notice, SubscriberStats};
 use std::fmt;
@@ -44,10 +45,10 @@ struct Inside<'c>(&'c Calls);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        // Release: all that the callback did is over for whoever finds 0.
+        // Release: all that the callback did is over for the closing thread that finds 0.
         let inside = self.0.inside.swap(0, Ordering::AcqRel);
         if inside & WAITED_FOR != 0 {
-            // Who waits either has not looked yet, or sleeps when we have this.
+            // The waiting thread either has not looked yet, or sleeps when we have this.
             drop(self.0.waiting.lock());
             self.0.ended.notify_all();
         }
@@ -121,7 +122,7 @@ impl Registration {
     }
 
     /// Leaves the chain, and waits until the callback runs no more: `true`. As with Linux'
-    /// unregistering, whoever has a lock that the callback takes must not wait here.
+    /// unregistering, a caller that has a lock that the callback takes must not wait here.
     ///
     /// Inside the callback itself there is nothing to wait for: `false` at once, and this call is
     /// the last. What the callback has captured is dropped when the last round that knew of it ends,

@@ -1,12 +1,12 @@
 //! Pages that many threads read while they may be moved or taken away.
 //!
 //! [`SharedPages`] has a number of cells, each with a page or none. Reading announces itself with
-//! a store and no locked instruction, and keeps nobody else from reading. Who wants to move or
-//! take pages asks for many cells at once and gets those that nobody reads and nobody else has.
-//! Who wants to move pages claims them, copies them while they are read, and needs them alone for
-//! no longer than it takes to say where they are now.
+//! a store and no locked instruction, and keeps no other thread from reading. A thread that wants
+//! to move or take pages asks for many cells at once and gets those that no thread reads and no
+//! other thread has. A thread that only moves pages claims them, copies them while they are read,
+//! and needs them alone for no longer than it takes to say where they are now.
 //!
-//! - `cell`: a word a cell. `readers`: who reads what. `claim`: moving.
+//! - `cell`: a word a cell. `readers`: which cells are read. `claim`: moving.
 //!
 //! I-SHARE-1: a page and what stands in it change only through an [`Exclusive`] or a
 //! [`Vacant`], and while one of a cell lives, no [`PageRef`] of the cell does. I-SHARE-2: while a
@@ -58,13 +58,13 @@ pub use claim::Claim;
 /// ```
 pub struct SharedPages {
     cells: Cells,
-    /// The page of each cell. Changed only by whoever has locked the cell, alone.
+    /// The page of each cell. Changed only by the thread that has locked the cell, alone.
     pages: Box<[UnsafeCell<Option<Page>>]>,
 }
 
-// SAFETY: a page in a cell is read by those who announced themselves in time, and changed by
-// whoever locked the cell and found nobody announced (I-SHARE-1, I-SHARE-2); pages are Send and
-// Sync.
+// SAFETY: a page in a cell is read by threads that announced themselves in time, and changed by the
+// thread that locked the cell and found no reader announced (I-SHARE-1, I-SHARE-2); pages are Send
+// and Sync.
 unsafe impl Sync for SharedPages {}
 
 /// What [`SharedPages::read`] finds.
@@ -206,7 +206,7 @@ impl Deref for PageRef<'_> {
     fn deref(&self) -> &[u8] {
         let place = self.hold.place();
         let start = ptr::with_exposed_provenance(place.address());
-        // SAFETY: the place is that of the cell's page, whose address was exposed when it was
+        // SAFETY: the place is that of the cell's page; the page's address was exposed when it was
         // put there; the page stays in the cell, and is not written to, until `hold` is dropped,
         // and this borrow ends before: I-SHARE-1. All bytes of a page are initialised.
         unsafe { slice::from_raw_parts(start, place.len()) }

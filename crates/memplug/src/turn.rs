@@ -1,8 +1,8 @@
 //! One transaction at a time, and waiting for one's turn.
 //!
 //! The core answers `Busy` to a second transaction; here it waits, and the waiting can be ended
-//! from elsewhere. Turns are not handed out in order: whoever looks first when one ends has the
-//! next, as with the lock of a kernel whose waiters sleep and look again. A thread that has a
+//! from elsewhere. Turns are not handed out in order: the thread that looks first when one ends
+//! has the next, as with a kernel's lock: its waiters sleep and look again. A thread that has a
 //! turn, or that is called back from within one, is not kept waiting for itself. A waiter that
 //! can be cancelled looks at its handle every few milliseconds.
 

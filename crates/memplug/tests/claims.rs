@@ -1,4 +1,4 @@
-//! Pages that move while they are read: whoever reads goes on reading, and what was read stays
+//! Pages that move while they are read: a reader goes on reading, and what was read stays
 //! where it is until that is over.
 
 use memplug::{

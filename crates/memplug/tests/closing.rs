@@ -1,5 +1,5 @@
-//! Closing a registration: nothing of the callback runs afterwards, whoever calls it, and nobody
-//! waits for himself.
+//! Closing a registration: nothing of the callback runs afterwards, on whatever thread, and no
+//! thread waits for itself.
 
 use memplug::{Answer, BlockId, Bytes, Machine, NodeId, OfflineOptions, OnlineWord, Registration};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! Every interleaving of readers of a shared page with those who move it or take it away.
+//! Every interleaving of readers of a shared page with threads that move it or take it away.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p memplug --test loom`, with a target directory
 //! of its own. The page is a loom cell: a reader that looks at it while it changes, or sees an
@@ -162,7 +162,7 @@ fn a_reader_never_sees_a_page_that_is_being_moved() {
     }
 }
 
-/// Who asks finds a place that was used for this cell, and names another by now.
+/// The asker finds a place that was used for this cell, and names another by now.
 #[test]
 fn a_reader_that_went_on_to_another_page_has_read_the_first() {
     check(|| {
@@ -210,7 +210,7 @@ fn of_two_who_want_the_page_one_at_a_time_has_it() {
     });
 }
 
-/// The page is copied while it is read, and only those who come when it is about to be somewhere
+/// The page is copied while it is read, and only readers that come when it is about to be somewhere
 /// else find it locked.
 #[test]
 fn a_page_is_copied_while_it_is_read_and_moves_when_it_is_not() {
@@ -253,8 +253,8 @@ fn of_two_who_move_a_page_as_it_is_read_one_at_a_time_does() {
     });
 }
 
-/// Who drops pages or writes to them is kept away from one that is being copied, and the copier
-/// from his.
+/// A thread that drops pages or writes to them is kept away from one that is being copied, and the
+/// copier from that thread's.
 #[test]
 fn who_wants_a_page_alone_and_who_moves_it_as_it_is_read_do_not_meet() {
     for keep in [true, false] {

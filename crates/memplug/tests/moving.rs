@@ -1,5 +1,5 @@
-//! Pages that move while their block goes: contents survive, holders are asked, whoever will not
-//! move is named.
+//! Pages that move while their block goes: contents survive, holders are asked, a holder that will
+//! not move its pages is named.
 
 use memplug::{
     BlockId, Bytes, Machine, NodeId, NotThisPage, OfflineError, OfflineOptions, OnlineWord, Page,

@@ -220,7 +220,7 @@ impl Platform for Books {
     }
 }
 
-/// Who heard what, in order.
+/// What subscribers heard, in order.
 #[derive(Clone, Default)]
 pub struct Log(Arc<SpinMutex<Vec<(&'static str, MemoryEvent)>>>);
 

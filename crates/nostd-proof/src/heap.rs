@@ -24,8 +24,8 @@ const SIZES: usize = BYTES.ilog2() as usize + 1;
 #[repr(C, align(4096))]
 struct Array(UnsafeCell<[u8; BYTES]>);
 
-// SAFETY: its bytes are reached only through chunks, and each chunk belongs to whoever got it
-// from `Book::take`, or to the book.
+// SAFETY: its bytes are reached only through chunks, and each chunk belongs to the caller that
+// got it from `Book::take`, or to the book.
 unsafe impl Sync for Array {}
 
 static ARRAY: Array = Array(UnsafeCell::new([0; BYTES]));

@@ -2,7 +2,7 @@
 //!
 //! Counted by valgrind's callgrind, which executes every instruction itself, so a count does
 //! not depend on how busy the machine is; and the program is built for any processor, so it
-//! does not depend on which one this is. It does depend on the compiler, whose version is kept
+//! does not depend on which one this is. It does depend on the compiler; its version is kept
 //! beside the counts. An operation's count is the difference of runs of N and 2 N operations,
 //! divided by N: what surrounds them falls out.
 

@@ -1,7 +1,7 @@
 //! Allocation while blocks are onlined and offlined on another thread.
 //!
 //! By the core: unmovable pages of zone Normal, while blocks of zone Movable come and go. With real
-//! memory: movable pages whose holder moves them, in the zone whose blocks come and go, so
+//! memory: movable pages that their holder moves, in the zone with blocks that come and go, so
 //! that pages are taken from blocks on their way out. Those pages are not touched, since memory
 //! that was given back is slow to touch; 256 others hold data that must survive. A page that is on
 //! its way is passed over: what is measured is getting and putting, and not waiting for the lock

@@ -4,8 +4,8 @@
 //! A: order 0. B: orders 0 to 9. C: a part is unmovable and lives long. D: owners exit. All but D are
 //! filled to 90 %, churned by ten times the memory (in batches and on two processors by five times),
 //! and freed at random. Ours is told the owner of each request; peers know no owners, and LLFree
-//! keeps movable and unmovable apart in C. In a churn the owner who asks is the one who put ("same")
-//! or anybody ("random"). The watermarks are off, but where their cost is measured: nearly full,
+//! keeps movable and unmovable apart in C. In a churn the owner that asks is the one that put ("same")
+//! or any owner ("random"). The watermarks are off, but where their cost is measured: nearly full,
 //! beside the same without.
 //!
 //! - `holdings`: what a thread holds, asks for and puts. `layout`: what lies where.
@@ -130,7 +130,7 @@ fn measure<O: Outsider>(
         .iter()
         .map(|variant| ours(scene, variant.name, variant.owners, false))
         .collect();
-    // As many owners as ours has, so that the record knows whose a chunk is.
+    // As many owners as ours has, so that the record knows the owner of a chunk.
     let owners = variants.last().map_or(ONE.owners, |last| last.owners);
     let mut peers = Vec::new();
     if let Some(name) = O::NAME {

@@ -1,7 +1,7 @@
 //! Offline of a full movable block beside `memcpy` of as many bytes, warm to warm.
 //!
-//! Every page of the block is held by someone who moves it when asked; pages go to another
-//! node, whose memory was written before. Measured is the whole offline: isolation, moving all
+//! Every page of the block is held by an owner that moves it when asked; pages go to another
+//! node, to memory that was written before. Measured is the whole offline: isolation, moving all
 //! pages, giving the memory back. The peer copies the same number of bytes between two parts
 //! of a file of the same kind, in chunks of 2 MiB. After each round every word of every page is
 //! compared with what must stand there. With two threads, two blocks go at once.

@@ -1,4 +1,4 @@
-//! Who is measured: ours, and the peers. Static dispatch: every workload is compiled for each.
+//! What is measured: ours, and the peers. Static dispatch: every workload is compiled for each.
 //!
 //! - `ours`: the frame table and, above it, the core. `owned`: the frame table with owners and
 //!   watermarks as a workload wants them. `buddy`: the buddy allocator of the
@@ -32,10 +32,10 @@ pub trait PageAllocator: Sync {
     fn free_frames(&self) -> Option<u64>;
 }
 
-/// What is asked of an allocator that may be told for whom and for what.
+/// What is asked of an allocator that may be told the owner and the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Who asks, a number from 0.
+    /// The owner that asks, a number from 0.
     pub owner: u8,
     /// The size, as a power of two of frames.
     pub order: u8,

@@ -2,7 +2,7 @@
 //!
 //! Options may stand anywhere, together in one word, more than once, and their long names may be
 //! cut short; what stands wrong first is what is complained of. `--socket` is ours. `--help` and
-//! `--version` are not looked at here: who asks for them gets them before.
+//! `--version` are not looked at here: clap answers them before.
 
 use super::grammar::Bad;
 use crate::verb_args::{ChmemArgs, SocketArg};

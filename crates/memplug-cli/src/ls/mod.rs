@@ -53,7 +53,7 @@ fn columns(args: &LsArgs) -> Result<Vec<Column>, Trouble> {
     Ok(columns)
 }
 
-/// Columns whose difference splits a range.
+/// Columns that split a range where they differ.
 fn split(args: &LsArgs, printed: &[Column]) -> Result<Vec<Column>, Trouble> {
     match args.split.as_deref() {
         None => Ok(printed.to_vec()),

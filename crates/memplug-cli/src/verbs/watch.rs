@@ -1,7 +1,7 @@
 //! `memplug watch`: everything that happens, line by line.
 //!
-//! Each line is written at once; the stream ends with Ctrl-C, the machine, or the reader, who need
-//! not wait for another event to be believed gone.
+//! Each line is written at once; the stream ends with Ctrl-C, the machine, or the reader: it is seen
+//! without another event that the reader is gone.
 
 use crate::exit::Status;
 use crate::remote::{Trouble, connect};
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Status, Trouble> {
         };
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             Ok(()) => {}
-            // Whoever read has heard enough.
+            // The reader has heard enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
             Err(error) => {
                 let line = format!("standard output: {error}; give one that can be written");

@@ -1,6 +1,6 @@
 //! A machine from a TOML file.
 //!
-//! Its keys stand in `docs/MACHINE.md`, whose text follows below.
+//! Its keys stand in `docs/MACHINE.md`, the text of which follows below.
 //! An error names the line, the cause and the remedy. `keys`: the file's shape. `build`: from
 //! there to a machine.
 #![doc = include_str!("../../../../docs/MACHINE.md")]

@@ -1,9 +1,9 @@
 //! Subscribers and their time limits.
 //!
 //! Without a limit a callback runs on the thread of the transaction. With one it runs on a
-//! thread of its own, which gets the notices in order; whoever has not answered in time counts
-//! as its default, and hears the rest when it comes back. So a silent subscriber costs its limit
-//! once an event, and one that never comes back costs nothing but a full queue.
+//! thread of its own, which gets the notices in order; a subscriber that has not answered in time
+//! counts as its default, and hears the rest when it comes back. So a silent subscriber costs its
+//! limit once an event, and one that never comes back costs nothing but a full queue.
 
 use super::{convert, journal::Journal, us};
 use crate::control::Guard;

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So long whoever waits for a block's transition sleeps before looking again.
+/// So long a thread that waits for a block's transition sleeps before looking again.
 const NAP: Duration = Duration::from_millis(1);
 
 /// A machine in this process, controlled.
@@ -391,7 +391,7 @@ impl Control for Runtime {
     }
 }
 
-/// Whether a block of this state counts as online for those who would take it offline.
+/// Whether a block of this state counts as online for a plan to take it offline.
 fn is_online(state: BlockState) -> bool {
     state == BlockState::Online
 }

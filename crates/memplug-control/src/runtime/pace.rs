@@ -1,6 +1,6 @@
 //! How often progress is told of.
 //!
-//! An offline that waits for one page tries it a thousand times a second. Whoever watches wants to
+//! An offline that waits for one page tries it a thousand times a second. A watcher wants to
 //! see that something moves, and now and then that nothing does; what comes faster would only fill
 //! queues, and a full queue costs a slow watcher the outcome.
 

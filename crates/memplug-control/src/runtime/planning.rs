@@ -1,8 +1,8 @@
-//! What an offline would meet: the cheapest blocks, what would move where, who stands in the
+//! What an offline would meet: the cheapest blocks, what would move where, what stands in the
 //! way. Nothing is changed, so what is said may be old when it is read.
 //!
 //! Cheapest is what has the fewest pages to move; among equals the highest block goes first, as
-//! with those who take memory from the end. A block that anything stands in the way of is left
+//! when memory is taken from the end. A block that anything stands in the way of is left
 //! out if there is a choice, and named.
 
 use super::{Runtime, convert, is_online, node_id};
@@ -246,7 +246,7 @@ pub(super) fn why(runtime: &Runtime, id: u64) -> Result<Why, ControlError> {
     Ok(of(can_go, summary, Some(plan)))
 }
 
-/// The node a request may name, for those who hold pages.
+/// The node of that number, if it is possible on the machine.
 pub(super) fn known_node(machine: &Machine, node: u32) -> Option<memplug::NodeId> {
     node_id(node).filter(|id| id.get() < machine.hotplug().nodes())
 }

@@ -4,7 +4,7 @@
 //! `e` as `0x8000 | (1 + e)`; bit 0x8000 ends the round, and the result of a round is the
 //! answer of the last callback called. Hence `STOP` ends the round and is consent; a bare 2
 //! refuses only if nobody answers after it; a bare negative errno has the stop bit and, being
-//! negative, counts as consent. [`Answer::Raw`] keeps all of that for those who port C.
+//! negative, counts as consent. [`Answer::Raw`] keeps all of that for ports of C code.
 
 use crate::error::Errno;
 use alloc::string::String;

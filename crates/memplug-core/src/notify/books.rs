@@ -1,7 +1,7 @@
 //! The books: what is kept of a subscriber's calls.
 //!
-//! Written when the last of a round has been called, by the one transaction there is; read by whoever
-//! asks. What was said goes into the report of the round, and only refusals stay here.
+//! Written when the last of a round has been called, by the one transaction there is; read by
+//! any thread. What was said goes into the report of the round, and only refusals stay here.
 //! Lock order: a leaf.
 
 use super::answer::Answer;

@@ -125,6 +125,6 @@ pub struct MemoryNotify2007 {
     pub start_pfn: u64,
     /// Pages concerned.
     pub nr_pages: u64,
-    /// The node whose "has memory" changes, or -1.
+    /// The node that changes its "has memory", or -1.
     pub status_change_nid: i32,
 }

@@ -1,12 +1,12 @@
 //! The list of a chain: sorted, and never changed.
 //!
-//! Most stand in one row. Whoever comes stands apart at first: the list with them shares the row with
+//! Most stand in one row. A new one stands apart at first: the list with it shares the row with
 //! the list before. So a round that walks a new list finds nearly all of it where it was, in its own
 //! cache, since no other processor had to write it; and coming and leaving again costs the same
 //! however many there are. One row of all is made when many stand apart, when one of the row leaves,
-//! and by a transaction that saw no change: whoever stands apart makes a round longer.
+//! and by a transaction that saw no change: a subscriber that stands apart makes a round longer.
 //!
-//! A new row is made without a look at those in it, who lie where rounds write.
+//! A new row is made without a look at the subscribers in it, which lie where rounds write.
 
 use super::books::Order;
 use super::subscriber::Seat;
@@ -52,9 +52,9 @@ impl List {
         self.row.0.len() + self.apart.len()
     }
 
-    /// Those who come after so many, as far as they lie side by side; none at the end.
+    /// The subscribers after so many, as far as they lie side by side; none at the end.
     pub(super) fn after(&self, count: usize) -> &[Seat] {
-        // Of those who stand apart, so many are among the first `count`.
+        // Of those that stand apart, so many are among the first `count`.
         let (mut from, mut to) = (0, self.apart.len().min(count));
         while from < to {
             let middle = from.midpoint(to);
@@ -71,7 +71,7 @@ impl List {
         }
     }
 
-    /// All who are on it.
+    /// All subscribers on it.
     pub(super) fn seats(&self) -> impl Iterator<Item = &Seat> {
         let mut count = 0;
         let rows = core::iter::from_fn(move || {
@@ -82,7 +82,7 @@ impl List {
         rows.flatten()
     }
 
-    /// With one more. Behind those of equal priority that came before; numbers tell who did.
+    /// With one more. Behind those of equal priority that came before; numbers tell which did.
     pub(super) fn with(&self, new: &Seat) -> Self {
         let order = new.books().order;
         let at = self

@@ -1,13 +1,14 @@
 //! The chain as a list that never changes, and the lists that it replaced.
 //!
 //! A round takes the list as it is and walks it without a lock; a change makes a new one.
-//! Whoever lets go of a list last pays for its end: one locked instruction for each subscriber on
-//! it, on memory that another processor has just written. That shall not be a round, which is what
-//! everybody waits for. So a list that is replaced while it is walked is kept here, and given up by
-//! those who change the chain; or, if no change is on its way, when a transaction ends.
+//! The thread that drops the last reference to a list pays for its end: one locked instruction for
+//! each subscriber on it, on memory that another processor has just written. That shall not be a
+//! round, which the transaction waits for. So a list that is replaced while it is walked is kept
+//! here. A change of the chain gives it up; or, if no change is on its way, the end of a transaction
+//! or of a look at the chain.
 //!
-//! Most machines have nobody on the chain. How many there are stands in a word besides, so that a
-//! transaction that has nobody to tell takes no list, and has none to let go of.
+//! Most machines have no subscriber. A word besides holds how many there are, so that a
+//! transaction without subscribers to tell takes no list, and has none to let go of.
 //!
 //! Invariant: a list that is kept here is given up at the latest when the last round that walks it
 //! and the last change that is on its way are both over. Both look under the same lock, after they
@@ -26,13 +27,13 @@ pub(super) struct Lists {
     numbers: AtomicU64,
     /// Subscribers on the list. Written under the lock, together with it.
     length: AtomicU64,
-    /// Whether the transaction that is on its way took a list: of who holds the hotplug lock.
+    /// Whether the transaction that is on its way took a list. Of the hotplug lock's holder.
     walked: AtomicBool,
 }
 
 struct State {
     list: Arc<List>,
-    /// Changes so far: who made a list of an older one makes it again.
+    /// Changes so far: a change that made its list from an older version makes it again.
     version: u64,
     /// Changes when a transaction last let go of its lists.
     released: u64,
@@ -67,7 +68,7 @@ impl Lists {
     /// hotplug lock only.
     #[inline]
     pub(super) fn to_walk(&self) -> Option<Arc<List>> {
-        // Whoever was told that somebody has come finds a number above zero.
+        // A transaction that begins after a registration has returned finds a number above zero.
         if self.length.load(Ordering::SeqCst) == 0 {
             return None;
         }
@@ -88,7 +89,7 @@ impl Lists {
 
     /// A number that no subscriber had before.
     pub(super) fn number(&self) -> u64 {
-        // Relaxed: who registers after another has seen it return.
+        // Relaxed: a thread that registers after another has seen the other's number returned.
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -125,8 +126,9 @@ impl Lists {
         }
     }
 
-    /// To be called by who has let go of a list. Leaves the rest to a change, if one is on its way;
-    /// makes one row of all if there was none since it was last called.
+    /// To be called after a transaction or a look at the chain has let go of its list. Leaves the
+    /// rest to a change, if one is on its way; makes one row of all if there was none since it was
+    /// last called.
     pub(super) fn released(&self) {
         let (idle, rows) = self.state.with(|state| {
             if state.changing > 0 {

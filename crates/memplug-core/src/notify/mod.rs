@@ -1,15 +1,15 @@
-//! The notifier chain: the six events of 2007, and everyone who is told.
+//! The notifier chain: the six events of 2007, and the subscribers that are told.
 //!
 //! Order: higher priority first, equal priorities in order of registration; all six events run
 //! in the same order. `Going*` can be refused; `Online`, `Offline` and `Cancel*` cannot: what
 //! fails there is recorded. Two ways to end a refused or failed attempt ([`Rollback`]): by
-//! default everyone who was told and did not refuse gets the `Cancel*`, exactly once
+//! default every subscriber that was told and did not refuse gets the `Cancel*`, exactly once
 //! (I-NOTIFY-1); or the whole chain does, as on Linux.
 //!
 //! - `event`: the events and their argument. `answer`: what a callback can say, and what Linux
 //!   makes of it. `chain`: registration. `subscriber`: what a round needs of one; `books`: what is
-//!   kept of its calls. `round`: dispatch. `list`: who is on the chain, in order; `lists`: the list of
-//!   now, and those that were replaced while a round walked them. `invoke`: calling what may panic.
+//!   kept of its calls. `round`: dispatch. `list`: subscribers, in order; `lists`: the list of now,
+//!   and those that were replaced while a round walked them. `invoke`: calling what may panic.
 //!
 //! Registering and dropping from inside a callback is allowed: a round runs over the chain as
 //! it was when the round began, except that a subscriber dropped meanwhile is not called any
@@ -32,12 +32,12 @@ pub use event::{MemoryEvent, MemoryNotify, MemoryNotify2007};
 pub(crate) use round::{Addressed, Outcome, RoundRule, Told};
 pub use round::{Call, RoundReport};
 
-/// Who gets `Cancel*` after a failed attempt.
+/// Which subscribers get `Cancel*` after a failed attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Rollback {
-    /// Those who were told `Going*` and did not refuse. Outcomes go to those who were told.
+    /// Those that were told `Going*` and did not refuse. They get outcomes, too.
     #[default]
     Told,
-    /// Everyone on the chain, as Linux does; outcomes too.
+    /// All on the chain, as on Linux; outcomes, too.
     WholeChain,
 }

@@ -1,10 +1,10 @@
 //! One event sent to the chain: dispatch, and what is kept of it.
 //!
-//! The loop that calls does nothing else: no lock, no count, no clock for each call. Who has
-//! answered what is written down when the last has been called. A clock takes longer to read
-//! than most callbacks run; so a subscriber whose last call was short is timed together with
-//! its neighbours, and of those the report shows the mean. Who took long is timed alone from
-//! then on, and so is everybody's first call.
+//! The loop that calls does nothing else: no lock, no count, no clock for each call. The
+//! answers are written down when the last subscriber has been called. A clock takes longer to read
+//! than most callbacks run; so a subscriber with a short last call is timed together with its
+//! neighbours, and of those the report shows the mean. A subscriber with a long last call is timed
+//! alone, and so is every subscriber's first call.
 
 use super::answer::Answer;
 use super::chain::{Chain, Notice};
@@ -26,9 +26,9 @@ const QUICK: Duration = Duration::from_micros(1);
 /// One call of one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Who.
+    /// The subscriber.
     pub name: String,
-    /// At which priority.
+    /// Its priority.
     pub priority: i32,
     /// The answer; `None` if it panicked.
     pub answer: Option<Answer>,
@@ -50,7 +50,8 @@ pub struct RoundReport {
     pub error: Option<Errno>,
 }
 
-/// Who was told a `Going*` and did not refuse: a chain as it was, up to a place, less a few.
+/// The subscribers that were told a `Going*` and did not refuse: a chain as it was, up to a place,
+/// less a few.
 #[derive(Default)]
 pub(crate) struct Told {
     list: Option<Arc<List>>,
@@ -65,7 +66,7 @@ impl Told {
     }
 }
 
-/// Whom a round addresses, and whether an answer can cut it short.
+/// The subscribers that a round addresses, and whether an answer can cut it short.
 pub(crate) enum RoundRule<'a> {
     /// The chain as it is, ended by a stop bit.
     Chain,
@@ -98,8 +99,8 @@ struct Round<'a> {
 /// Calls one after the other as long as they are there, quick, and say no more than consent. Returns
 /// how many had their turn; if the last of them said more, that is put aside.
 ///
-/// What they said is written down as they say it: should one panic, the first of whom nothing is
-/// known is the one. A function of its own, so that all that the loop needs stays in registers; and
+/// What they said is written down as they say it: should one panic, it is the first without
+/// a known answer. A function of its own, so that all that the loop needs stays in registers; and
 /// eight in one turn of the loop, since every jump counts.
 #[inline(never)]
 fn call_quick(seats: &[Seat], said: &mut [Said], asked: &Asked<'_>) -> usize {
@@ -208,7 +209,7 @@ impl<'a> Round<'a> {
         self.lap();
     }
 
-    /// Somebody panicked: whoever's turn it was.
+    /// A subscriber panicked: the one that had its turn.
     fn panicked(&mut self) {
         let more = self.said[self.turns..].iter();
         self.turns += more.take_while(|&&said| said != Said::NotYet).count();
@@ -219,7 +220,7 @@ impl<'a> Round<'a> {
         self.others.push(Err(Panicked));
     }
 
-    /// Calls everyone, or up to the first whose answer ends the round.
+    /// Calls all, or up to the first with an answer that ends the round.
     fn call_all(&mut self, can_stop: bool) {
         self.lap();
         loop {
@@ -242,7 +243,7 @@ impl<'a> Round<'a> {
         self.lap();
     }
 
-    /// Those who were called, with their answers and the time they took.
+    /// The subscribers that were called, with their answers and the time they took.
     fn into_replies(self, mut reply: impl FnMut(usize, &'a Seat, CallResult, Duration)) {
         let mut others = self.others.into_iter();
         let mut seats = self.list.seats();
@@ -302,9 +303,9 @@ pub(crate) struct Addressed<'a> {
 pub(crate) struct Outcome {
     /// The error of the last answer.
     pub(crate) error: Option<Errno>,
-    /// Who refused.
+    /// The subscriber that refused.
     pub(crate) refusal: Option<Box<Refusal>>,
-    /// Those who were called and did not refuse.
+    /// The subscribers that were called and did not refuse.
     pub(crate) told: Told,
 }
 

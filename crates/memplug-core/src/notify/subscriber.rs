@@ -58,7 +58,7 @@ impl<'a> Asked<'a> {
         self.notice.event
     }
 
-    /// The answer of who said [`Said::Other`] last.
+    /// The answer of the subscriber that said [`Said::Other`] last.
     pub(super) fn other(&self) -> Option<Answer> {
         self.aside.take()
     }
@@ -118,7 +118,7 @@ impl Standing {
     }
 }
 
-/// Who is on the chain.
+/// A subscriber on the chain.
 pub(super) trait Subscriber: Send + Sync {
     /// Calls it if it is there and quick, or says nothing. The look at its word is part of the call,
     /// so that a round makes one jump a subscriber and finds word and callback in one place.

@@ -62,13 +62,13 @@ impl Drop for HotplugLock<'_> {
         let walked = self.machine.chain().take_walked();
         self.machine.busy.store(false, Ordering::Release);
         if walked {
-            // Afterwards: it can run the drop of a callback whose registration is gone.
+            // Afterwards: it can run the drop of a callback without a registration.
             self.machine.chain().released();
         }
     }
 }
 
-/// One transaction: its undo log, and who was told what.
+/// One transaction: its undo log, and the subscribers that were told.
 struct Txn<'h> {
     machine: &'h Hotplug,
     token: TxnToken,
@@ -106,7 +106,7 @@ impl<'h> Txn<'h> {
     }
 
     /// Sends `Going*` to the chain; `rounds` gets the report. The cancellation is armed first, so
-    /// that whoever was told hears of the end whatever happens next.
+    /// that each subscriber told hears of the end whatever happens next.
     #[inline]
     fn announce(
         &mut self,

@@ -29,7 +29,7 @@ pub struct RemoveReport {
     pub offlined: Vec<OfflineReport>,
 }
 
-/// Removes a device whose blocks are all offline.
+/// Removes a device; all its blocks must be offline.
 pub(crate) fn remove(
     lock: &HotplugLock<'_>,
     id: DeviceId,
@@ -130,7 +130,7 @@ fn find(machine: &Hotplug, id: DeviceId) -> Result<(Device, Vec<BlockId>), Remov
 }
 
 /// The blocks go, then the memory, then perhaps the node. Cannot fail. Told afterwards, blocks
-/// ascending and the node last, so that whoever panics at hearing it leaves nothing half gone.
+/// ascending and the node last, so that an observer that panics on it leaves nothing half gone.
 fn vanish(machine: &Hotplug, device: &Device, blocks: &[BlockId]) {
     let maps = machine.with_state_mut(|state| {
         let gone = blocks.iter().filter_map(|id| state.blocks.remove(id));

@@ -1,7 +1,7 @@
 //! The steps of the undo log. Each is the reverse of one thing a stage did; none can fail.
 //!
 //! Behind the point of no return the log holds one step that goes forward instead: the block
-//! gets its new state even if whoever is told of it panics.
+//! gets its new state even if an observer panics when it is told.
 //! Steps are data, not closures, so that a log can be read and its order checked.
 
 use super::Txn;

@@ -1,4 +1,4 @@
-//! Whoever blocks an offline is named: the range, the owner, the reason. And releasable pages:
+//! What blocks an offline is named: the range, the owner, the reason. And releasable pages:
 //! they pass isolation in a kernel zone, and block only if they are still there in the end.
 
 use crate::harness::{Lab, block, for_ever, node, pfns};

@@ -19,7 +19,7 @@ fn at_once() -> OfflineOptions {
     }
 }
 
-/// Pages whose owner was dropped still bear its name, and stay.
+/// Pages of a dropped owner still bear its name, and stay.
 #[test]
 fn a_dropped_owner_is_still_named() {
     let lab = two_blocks();
@@ -52,7 +52,7 @@ fn a_dropped_owner_is_still_named() {
         assert_eq!(first.range.start(), pfn);
     }
     assert!(lab.machine.owner_names().contains(&(id, "careless".into())));
-    // Whoever takes the name takes the number and the pages.
+    // A new owner of that name takes the number and the pages.
     let heir = lab
         .machine
         .owner("careless", Arc::new(Stays))

@@ -1,5 +1,5 @@
 //! Reclaim: when a zone is short, owners are asked to free, one round at a time; what they free
-//! serves whoever waited for it.
+//! serves the allocation that waited for it.
 
 use crate::harness::{Lab, node};
 use crate::witness::small_lab;
@@ -103,7 +103,7 @@ fn owners_are_asked_below_the_low_watermark() {
             node: node(1)
         })
     );
-    // The reserve is for those whose progress frees memory.
+    // The reserve is for requests that help to free memory.
     lab.machine
         .alloc(CpuId::new(0), &owner, &request.use_reserves())
         .expect("from the reserve");

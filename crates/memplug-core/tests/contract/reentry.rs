@@ -80,7 +80,7 @@ fn dropping_inside_a_callback() {
     assert_eq!(names, ["third"]);
 }
 
-/// Dropping a registration whose callback owns another registration.
+/// Dropping the registration of a callback that owns another registration.
 #[test]
 fn a_callback_may_own_a_registration() {
     let lab = two_blocks();
@@ -226,8 +226,8 @@ fn freeing_in_going_offline() {
     assert_eq!(lab.machine.subscribers()[0].panics, 0);
 }
 
-/// Who leaves during its own call is let go when the transaction is over, also when it was the only
-/// one, so that the next finds nobody.
+/// A subscriber that leaves during its own call is dropped when the transaction is over, also when
+/// it was the only one, so that the next transaction finds none.
 #[test]
 fn the_last_one_leaves_inside_its_callback() {
     let lab = two_blocks();

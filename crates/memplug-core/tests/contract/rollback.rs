@@ -1,5 +1,5 @@
-//! Who is told that it is over: exactly those who were told that it begins and did not refuse,
-//! whatever ends it. Random chains are compared with a plain model, for both rollbacks.
+//! Which subscribers are told that it is over: exactly those that were told that it begins and did
+//! not refuse, whatever ends it. Random chains are compared with a plain model, for both rollbacks.
 
 use crate::harness::bench::Fault;
 use crate::harness::{Lab, block, for_ever, like_linux};

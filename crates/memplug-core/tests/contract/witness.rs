@@ -8,10 +8,10 @@ use memplug_core::{
 };
 use std::sync::{Arc, Mutex};
 
-/// Who was called with what, in order, over all subscribers of a test.
+/// The calls of all subscribers of a test, in order: name and event.
 pub type Calls = Arc<Mutex<Vec<(String, MemoryEvent)>>>;
 
-/// A machine like Linux's, but for whom it tells.
+/// A machine like Linux's, but with the rollback [`Rollback::Told`].
 pub fn told_lab(nodes: u16) -> Lab {
     Lab::with(MachineConfig {
         rollback: Rollback::Told,
@@ -51,7 +51,7 @@ pub fn two_blocks() -> Lab {
     lab
 }
 
-/// Subscribes somebody who answers as told and whose calls are kept.
+/// Subscribes a callback that answers as told, and keeps its calls.
 pub fn watch(
     lab: &Lab,
     calls: &Calls,

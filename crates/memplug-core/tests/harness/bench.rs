@@ -54,7 +54,7 @@ impl Bench {
         *self.fault.lock().unwrap() = Some((fault, errno));
     }
 
-    /// Whoever watches panics when it sees this event.
+    /// The observer panics when it sees a round of this event.
     pub fn panic_at(&self, event: Option<MemoryEvent>) {
         *self.panic_at.lock().unwrap() = event;
     }

@@ -1,7 +1,7 @@
 //! A write in the background, held at a known point instead of by a delay.
 //!
 //! The writer is *on its way* when it waits at the gate (inside a callback that was told to be
-//! slow), when it has paused between two rounds of migration, or when it is done. Whoever opens
+//! slow), when it has paused between two rounds of migration, or when it is done. Opening
 //! the gate lets it go on. No clock is involved, so what is read meanwhile is exact.
 
 use std::sync::{Condvar, Mutex};
@@ -37,7 +37,7 @@ impl Flight {
         state.waiting = false;
     }
 
-    /// Called between two rounds of migration. Gives way to whoever reads meanwhile.
+    /// Called between two rounds of migration. Gives way to the thread that reads.
     pub fn paused(&self) {
         self.state.lock().unwrap().pauses += 1;
         self.changed.notify_all();

@@ -107,7 +107,7 @@ impl Lab {
         }
     }
 
-    /// Runs a transcript: fails at the first command whose output differs.
+    /// Runs a transcript: fails at the first command with an output that differs.
     pub fn run(&mut self, transcript: &str) {
         let mut lines = transcript.lines().peekable();
         while let Some(line) = lines.next() {
@@ -244,7 +244,7 @@ impl Lab {
         }
     }
 
-    /// A write whose writer gets a signal after so many seconds.
+    /// A write; the writer gets a signal after so many seconds.
     fn wt(&self, seconds: &str, value: &str, file: &str) -> String {
         let handle = CancelHandle::new();
         let options = OfflineOptions {

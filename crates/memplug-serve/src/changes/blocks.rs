@@ -254,7 +254,7 @@ impl Blocks<'_> {
                 }
                 let work = self.work(BlockState::Offline, blocks);
                 let mut work = work.map_err(|error| plain(&error))?;
-                // Highest first, as whoever takes memory away does.
+                // Highest first, as when memory is taken from the end.
                 work.todo.reverse();
                 work
             }

@@ -63,7 +63,7 @@ impl Running {
     fn progress(&self, shape: impl Fn(&Progress) -> Value + Send + Sync + 'static) -> Told {
         let told = self.told.clone();
         Arc::new(move |progress| {
-            // A caller who reads slowly gets less of it.
+            // A caller that reads slowly gets less of it.
             let _ = told.try_send(Message::Progress(shape(progress)));
         })
     }

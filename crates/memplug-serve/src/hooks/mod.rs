@@ -1,7 +1,7 @@
 //! Programs of a directory as notifiers, in the manner of illumos RCM.
 //!
-//! Each executable file whose name begins with a letter or a digit is a notifier. Its priority is
-//! the number its name begins with (`50-drain`: 50; none: 0); equal ones are called by name. It
+//! Each executable file with a name that begins with a letter or a digit is a notifier. Its priority
+//! is the number its name begins with (`50-drain`: 50; none: 0); equal ones are called by name. It
 //! gets the event's name and the block's number as arguments, all else in the environment.
 //! Exit status 0 is consent and 3 a refusal with the reason on standard output; anything else,
 //! and running out of time (TERM, then KILL), counts as the declared default.
@@ -42,7 +42,7 @@ pub enum HookError {
     Stranger {
         /// Which.
         path: PathBuf,
-        /// Whose.
+        /// Its owner.
         uid: u32,
     },
     /// Others may write to it.

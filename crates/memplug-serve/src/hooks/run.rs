@@ -121,7 +121,7 @@ fn wait(fd: BorrowedFd<'_>, until: Instant, overdue: &dyn Fn() -> bool) -> bool 
 
 /// Ends it and all of its group.
 fn end(child: &mut Child, pid: Pid, fd: &OwnedFd) {
-    // Whoever ended meanwhile needs no signal.
+    // A process that ended meanwhile needs no signal.
     let _ = kill_process_group(pid, Signal::TERM);
     let ended = wait(fd.as_fd(), Instant::now() + GRACE, &|| false);
     let _ = kill_process_group(pid, Signal::KILL);

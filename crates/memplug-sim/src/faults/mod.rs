@@ -38,7 +38,7 @@ pub enum Kind {
     OfflineKernel,
     /// The last block of its node, Movable, with pages in use.
     OfflineMovable,
-    /// A device whose blocks are offline.
+    /// A device with all its blocks offline.
     Remove,
     /// A device of three blocks of which two are online.
     Unplug,
@@ -70,7 +70,7 @@ pub(crate) enum Operation {
 /// What kind of machine it is tried on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Who gets `Cancel*`.
+    /// Which subscribers get `Cancel*`.
     pub rollback: Rollback,
     /// Where memory maps lie.
     pub maps: MemoryMap,
@@ -284,7 +284,7 @@ fn try_one(setting: Setting, kind: Kind, failure: Failure) -> Result<(), String>
         compare("number of failures", &bench.platform.fired(), &1)?;
     }
     let after = bench.snapshot();
-    // A panic of somebody who looks on when it is done undoes nothing.
+    // A panic of an observer when it is done undoes nothing.
     let as_before = script.model.differences(&before.view).is_empty();
     if done.is_err() && as_before {
         unchanged(&before, after, &operation)?;

@@ -96,7 +96,7 @@ impl Script {
         self.call(Fallible::Uevent)
     }
 
-    /// Sends `Going*`; who was told, and what came of it.
+    /// Sends `Going*`; how many were told and are owed the end, and what came of it.
     fn going(&mut self, event: MemoryEvent, notify: MemoryNotify) -> (usize, Result<(), Fail>) {
         let rounds = self.rounds.entry(event).or_default();
         let round = *rounds;
@@ -153,7 +153,7 @@ impl Script {
             self.outcome(MemoryEvent::CancelOnline, notify, told)?;
             return Err(fail);
         }
-        // Nothing fails any more; whoever looks on can only miss the rest.
+        // Nothing fails any more; an observer that panics can only miss the rest.
         self.model.did_online(id, zone);
         self.outcome(MemoryEvent::Online, notify, told)?;
         self.uevent(Action::Online, Subject::Block(id))

@@ -2,7 +2,7 @@
 //! file's block or node is there.
 //!
 //! What nobody set is as the tree and the mount say. A mode opens no way that a file does not
-//! have: who opens one for writing that takes nothing gets `EIO` for the write.
+//! have: a task that opens one for writing that takes nothing gets `EIO` for the write.
 
 use crate::tree::{Attributes, Place, Sort, Tree};
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Who the files belong to, and how old they are, in seconds since 1970.
+/// User and group of the files, and how old they are, in seconds since 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Owner {
     pub(super) uid: u32,

@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const TYPE: &str = "fuse.memplug";
 /// What `statfs` says of a FUSE file system.
 const FUSE_MAGIC: i64 = 0x6573_5546;
-/// How often those are looked at who got a signal that ended nothing.
+/// How often waiters that got a signal that ended nothing are looked at.
 const LOOKS: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
@@ -255,7 +255,7 @@ fn handle(device: &Arc<OwnedFd>, reply: Reply, request: &[u8], busy: &Arc<Busy>)
 }
 
 fn send(device: &OwnedFd, reply: &[u8]) {
-    // The request may be gone by now, with whoever made it.
+    // The request may be gone by now, with the task that made it.
     let _ = write(device.as_fd(), reply);
 }
 
@@ -271,7 +271,7 @@ pub fn is_ours(path: &Path) -> bool {
     on_fuse && mounted_type(&mounts, &path).as_deref() == Some(TYPE)
 }
 
-/// The type of the mount that a path lies on: the last one whose place is the longest.
+/// The type of the mount that a path lies on: the last one with the longest place.
 fn mounted_type(mounts: &str, path: &Path) -> Option<String> {
     let mut best: Option<(usize, String)> = None;
     for line in mounts.lines() {

@@ -46,7 +46,7 @@ fn name<'a>(fields: &Fields<'a>) -> Result<&'a str, Errno> {
 }
 
 impl Session {
-    /// About `tree`, whose files belong to `uid` and `gid` and are as old as `since` says, in
+    /// About `tree`; its files belong to `uid` and `gid` and are as old as `since` says, in
     /// seconds since 1970.
     pub fn new(tree: Arc<Tree>, uid: u32, gid: u32, since: u64) -> Self {
         Self {
@@ -177,8 +177,8 @@ impl Session {
         Ok(replies::entry(known, &inode))
     }
 
-    /// A size is taken and ignored, as by sysfs: that is how a file is opened for writing. Who
-    /// may set what, the kernel has checked.
+    /// A size is taken and ignored, as by sysfs: that is how a file is opened for writing. That the
+    /// caller may set this, the kernel has checked.
     fn set_attributes(&self, request: &Request<'_>) -> Answer {
         let set = SetAttrIn::parse(request.body).ok_or(Errno::INVAL)?;
         let inode = self
@@ -227,7 +227,7 @@ impl Session {
         Ok(replies::ready(request.unique, READY | new))
     }
 
-    /// An open file whose block is still the one it was.
+    /// An open file, if its block is still the one it was.
     fn file(&self, handle: u64) -> Result<Arc<OpenFile>, Errno> {
         let file = self.handles.file(handle)?;
         match self.tree.identity(file.place) {

@@ -6,7 +6,7 @@
 
 use std::fs;
 
-/// Signals whose default leaves the task alive: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH.
+/// Signals that leave the task alive by default: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH.
 const HARMLESS: u64 = bit(17) | bit(18) | bit(19) | bit(20) | bit(21) | bit(22) | bit(23) | bit(28);
 const KILL: u64 = bit(9);
 

@@ -2,7 +2,7 @@
 //!
 //! Once its operation has begun, any signal to the writer cancels it. Before that, while another
 //! transaction is under way, only a fatal one does; of others the kernel does not tell twice, so
-//! whoever got one is looked at from time to time. Such a writer that is at work by then is
+//! a writer that got one is looked at from time to time. Such a writer that is at work by then is
 //! cancelled by a signal it did not have before.
 
 use super::signals::{self, Pending};
@@ -71,7 +71,7 @@ impl Waiting {
         }
     }
 
-    /// A signal came to whoever made the request.
+    /// A signal came to the task that made the request.
     pub(super) fn interrupt(&self, unique: u64) {
         let mut all = self.all();
         let Some(waiter) = all.get_mut(&unique) else {
@@ -93,7 +93,7 @@ impl Waiting {
         self.all().values().any(|waiter| waiter.had.is_some())
     }
 
-    /// Looks at those who got a signal that ended nothing.
+    /// Looks at waiters that got a signal that ended nothing.
     pub(super) fn look(&self) {
         for waiter in self.all().values_mut() {
             let Some(had) = waiter.had else { continue };

@@ -3,7 +3,7 @@
 //! A place says what is meant, not that it is there. The number of the top is 1, as FUSE wants
 //! it. Blocks above 2^28 and nodes above 2^16 have no place; no machine has them.
 //!
-//! One place can go by several numbers, told apart by bits that mean nothing: whoever opens a
+//! One place can go by several numbers, told apart by bits that mean nothing: a task that opens a
 //! file by another number has another inode, and does not wait for the lock of that one.
 
 use super::rows::{BLOCK, FIXED, NODE};
@@ -13,7 +13,7 @@ use super::table::Row;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place(u64);
 
-/// Which table a place is from, and whose it is.
+/// Which table a place is from, and which block or node has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Fixed,
@@ -72,7 +72,7 @@ impl Place {
         self.family() == Family::Fixed
     }
 
-    /// The block whose file it is.
+    /// The block that has it as a file.
     pub(super) fn block_of(self) -> Option<u64> {
         match self.family() {
             Family::Block(id) => Some(id),

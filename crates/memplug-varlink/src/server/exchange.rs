@@ -1,7 +1,7 @@
 //! One call and its answers.
 //!
 //! An answer that cannot be delivered, because the caller is gone or reads nothing, ends the
-//! connection; whoever answers learns that from [`Exchange::is_gone`] and need not care otherwise.
+//! connection; the service learns that from [`Exchange::is_gone`] and need not care otherwise.
 
 use crate::codec::encode;
 use crate::message::{Call, Reply, errors};
@@ -73,7 +73,7 @@ impl<'c> Exchange<'c> {
     pub fn wants_more(&self) -> bool {
         self.call.more && !self.call.oneway
     }
-    /// Who calls.
+    /// The caller.
     pub fn peer(&self) -> &'c Peer {
         self.peer
     }

@@ -45,10 +45,10 @@ error PermissionDenied ()
 error ExpectedMore ()
 ";
 
-/// Who made a service.
+/// What a service says of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
-    /// Who made it.
+    /// Its maker.
     pub vendor: &'static str,
     /// What it is.
     pub product: &'static str,

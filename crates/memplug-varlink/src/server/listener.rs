@@ -1,7 +1,7 @@
-//! The socket file: made for whoever may connect, taken away by whoever made it.
+//! The socket file: made for clients to connect to, taken away by the server that made it.
 //!
-//! A file that a dead server left is replaced; one that somebody listens on is not. Everybody
-//! may connect unless told otherwise: who may do what is for the service to say.
+//! A file that a dead server left is replaced; one that another server listens on is not. Every user
+//! may connect; what a client may do is for the service to say.
 
 use rustix::fs::{Mode, chmod};
 use std::fs;
@@ -87,7 +87,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let there = fs::symlink_metadata(&self.path);
         if there.is_ok_and(|there| (there.dev(), there.ino()) == self.file) {
-            // Whoever took the directory away took the file along.
+            // A process that took the directory away took the file along.
             let _ = fs::remove_file(&self.path);
         }
     }

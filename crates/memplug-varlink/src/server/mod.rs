@@ -32,7 +32,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// What answers calls.
 pub trait Service: Send + Sync + 'static {
-    /// Who made it.
+    /// What it says of itself.
     fn about(&self) -> About;
     /// What it has; `org.varlink.service` comes by itself.
     fn interfaces(&self) -> &[Interface];
@@ -46,7 +46,7 @@ pub trait Service: Send + Sync + 'static {
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Connections at a time of one user who is neither root nor the server's own.
+    /// Connections at a time of one user that is neither root nor the server's own.
     pub connections_of_a_stranger: usize,
     /// Time a write may take before the connection is given up.
     pub send: Duration,
@@ -215,7 +215,8 @@ fn accept(shared: &Arc<Shared>, listener: &Listener, stopped: &UnixStream) {
         if !fds[1].revents().is_empty() {
             return;
         }
-        // Out of files or threads: whoever called sees a closed connection, and may try again.
+        // Out of files or threads: an accepted client sees a closed connection, and may try again;
+        // one that could not be accepted for want of files waits.
         let admitted = listener
             .socket()
             .accept()

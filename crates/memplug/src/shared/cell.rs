@@ -1,4 +1,4 @@
-//! Words that say where pages are, and who may touch them.
+//! Words that say where pages are, and which thread may touch them.
 //!
 //! | bits | field |
 //! |---|---|
@@ -7,11 +7,12 @@
 //! | 7 | claimed: one thread may lock the cell, and all may read meanwhile |
 //! | 12-63 | its address; all is 0 if there is no page |
 //!
-//! Readers announce themselves and then look at the word. Who changes a page locks the cell and
-//! then asks who announced himself; if anybody did, the cell is opened again as it was. Nobody
-//! waits for readers, and readers wait only for somebody who is at it. Who has long work to do that
-//! readers need not wait for claims the cell, and locks it at the end of that. A reader whose thread
-//! reads many cells already, or is being torn down, counts itself in the cell instead.
+//! Readers announce themselves and then look at the word. A thread that changes a page locks the cell
+//! and then asks which readers announced themselves; if any did, the cell is opened again as it was.
+//! No thread waits for readers, and readers wait only for the thread that has the cell locked. A
+//! thread with long work to do that readers need not wait for claims the cell, and locks it at the end
+//! of that. A reader on a thread that reads many cells already, or is being torn down, counts itself
+//! in the cell instead.
 //!
 //! The words lie close together, and all else of a cell elsewhere: a reader has to have the word
 //! before it can begin to wait for the page, so what decides its speed is how many words the
@@ -101,7 +102,7 @@ impl<'c> Hold<'c> {
 impl Drop for Hold<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Release: all reading is over for whoever finds this.
+        // Release: all reading is over for the thread that finds this.
         match self.announced {
             Some(place) => place.store(0, Ordering::Release),
             None => {
@@ -201,8 +202,8 @@ impl Cells {
 
     /// Locks a cell that the caller claimed, though there may be readers yet.
     pub fn lock_claimed(&self, at: usize, place: Place) {
-        // Whoever looks at `Reading` afterwards passes a fence in between. What is read in a locked
-        // cell leads nobody to the page.
+        // The mover looks at `Reading` afterwards and passes a fence in between. What is read in a
+        // locked cell leads no reader to the page.
         self.words[at].store(place.0 | CLAIMED | LOCKED, Ordering::Relaxed);
     }
 
@@ -220,7 +221,7 @@ impl Cells {
     }
 
     /// Of cells that the caller locked: opens those again that somebody reads. Tells of each
-    /// whether the caller has it to himself.
+    /// whether the caller has it to itself.
     pub fn without_readers(&self, locked: &[(usize, Place)], readers: &Readers) -> Vec<bool> {
         let reading = readers.reading();
         let check = |&(at, place): &(usize, Place)| {
@@ -246,9 +247,9 @@ impl Cells {
     }
 }
 
-/// Locks or claims a cell whose word is this, if nobody has done either.
+/// Locks or claims a cell that has this word, if no thread has done either.
 fn try_set(cell: &AtomicU64, word: u64, bit: u64) -> bool {
-    // SeqCst: what the last one that had it left is seen, and the lock before who reads.
+    // SeqCst: what the last one that had it left is seen, and the lock before the readers.
     let (set, not) = (Ordering::SeqCst, Ordering::Relaxed);
     word & (LOCKED | CLAIMED) == 0 && cell.compare_exchange(word, word | bit, set, not).is_ok()
 }

@@ -1,7 +1,7 @@
 //! Moving pages while they are read.
 //!
-//! A mover claims cells, copies their pages, locks the cells, looks once for all of them who
-//! reads, and says of each page that nobody reads where it is now. A page that is read stays, and
+//! A mover claims cells, copies their pages, locks the cells, looks once for all of them which are
+//! read, and says of each page that no thread reads where it is now. A page that is read stays, and
 //! its copy goes. So readers wait for a moment without copying in it, and all processors pass one
 //! fence for as many pages as are moved together.
 //

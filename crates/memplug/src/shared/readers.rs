@@ -2,11 +2,11 @@
 //!
 //! Each thread has a record with a few places. It writes the address of a cell into one of them
 //! before it looks whether the cell may be read, and clears it when it is done: two plain stores
-//! to a cache line of its own (hazard pointers). Whoever wants a cell to himself locks the cell
-//! first and then asks here who reads. Between a thread's store to its place and its look at the
-//! cell stands no fence: the asker makes all processors that run threads of this process pass
-//! one instead (`membarrier(2)`), once for as many cells as he likes. Where the system does not
-//! do that, readers pass a fence of their own.
+//! to a cache line of its own (hazard pointers). A thread that wants a cell to itself, the asker,
+//! locks the cell first and then asks here which cells are read. Between a reader's store to its
+//! place and its look at the cell stands no fence: the asker makes all processors that run threads
+//! of this process pass one instead (`membarrier(2)`), once for as many cells as it likes. Where
+//! the system does not do that, readers pass a fence of their own.
 //!
 //! I-READ-1: either the reader finds the cell locked or the asker finds the reader's place.
 //!
@@ -54,8 +54,9 @@ impl Record {
     /// too many already. For the record's thread only.
     #[inline]
     pub(super) fn announce(&self, address: u64) -> Option<&Word> {
-        // Nobody else makes a place anything but free. Acquire, and then Release: who finds the new
-        // address knows that what was read under the old one has been read, by whomever.
+        // No other thread makes a place anything but free. Acquire, and then Release: an asker that
+        // finds the new address knows that what was read under the old one has been read, by
+        // whatever thread.
         let free = |place: &&Word| place.load(Ordering::Acquire) == 0;
         let place = self.places.iter().find(free)?;
         place.store(address, Ordering::Release);
@@ -107,7 +108,7 @@ impl Readers {
         self.lists.with(|lists| lists.free.push(record));
     }
 
-    /// Who reads now, to be asked about cells that were locked before.
+    /// The cells that are read now, to be asked about cells that were locked before.
     pub fn reading(&self) -> Reading {
         if !self.fenced && !crate::fence::everyone_passes() {
             return Reading(None);

@@ -212,7 +212,7 @@ impl Arena {
         let flags = MapFlags::FIXED | MapFlags::NORESERVE;
         let mapped = match backing.source() {
             // SAFETY: replaces pages of this arena only (`pages` checked the range), to which no
-            // reference is made here; whoever made one from a raw address promised to end it
+            // reference is made here; the code that made one from a raw address promised to end it
             // before.
             Source::Anonymous => unsafe {
                 mmap_anonymous(at, size, protection, flags | MapFlags::PRIVATE)
@@ -239,7 +239,8 @@ impl Arena {
         let (start, size) = self.pages(offset, len)?;
         let flags = MapFlags::FIXED | MapFlags::NORESERVE | MapFlags::PRIVATE;
         // SAFETY: replaces pages of this arena only (`pages` checked the range), to which no
-        // reference is made here; whoever made one from a raw address promised to end it before.
+        // reference is made here; the code that made one from a raw address promised to end it
+        // before.
         let mapped =
             unsafe { mmap_anonymous(start.as_ptr().cast(), size, ProtFlags::empty(), flags) };
         mapped
@@ -254,7 +255,7 @@ impl Arena {
         let (start, size) = self.pages(offset, len)?;
         let flags = MprotectFlags::from_bits_retain(protection(access).bits());
         // SAFETY: pages of this arena only; nobody holds a reference that the new protection would
-        // break, by the promise of whoever made it from a raw address.
+        // break, by the promise of the code that made it from a raw address.
         let changed = unsafe { mprotect(start.as_ptr().cast(), size, flags) };
         changed.map_err(refused("protect", offset, len))
     }
@@ -326,7 +327,7 @@ impl Arena {
         retry_on_intr(|| {
             // SAFETY: pages of this arena only. The advices in use either keep the contents or drop
             // them on request of the layer above, which no reference outlives by the promise of
-            // whoever made it.
+            // the code that made it.
             unsafe { madvise(start.as_ptr().cast(), size, advice) }
         })
     }

@@ -33,7 +33,7 @@ const STREAM_FROM: usize = 64 * 1024;
 /// From this many bytes on, a [`Stream`] bypasses the cache.
 const STREAM_ALL_FROM: usize = 4 * 1024;
 
-/// Copies whose stores are in order for other threads when it is dropped, not before.
+/// Copies; their stores are in order for other threads when it is dropped, not before.
 #[derive(Debug)]
 pub(crate) struct Stream(());
 

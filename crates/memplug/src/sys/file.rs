@@ -146,8 +146,8 @@ fn create_named(path: &Path, len: u64) -> Result<FileStore, BackingError> {
         PRIVATE,
     )
     .map_err(refused)?;
-    // Whoever opened the new name in between and has the lock has the file; it is theirs to empty
-    // then.
+    // Another opener of the new name that got the lock in between has the file; it is that opener's
+    // to empty then.
     lock(path, fd.as_fd())?;
     let store = FileStore {
         fd,

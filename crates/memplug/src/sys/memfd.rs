@@ -1,7 +1,7 @@
 //! Unnamed memory files: a descriptor with memory behind it and no name anywhere, of ordinary or
 //! huge pages.
 //!
-//! The size is sealed, and so is the set of seals: nobody who is handed the descriptor can shrink
+//! The size is sealed, and so is the set of seals: no process that is handed the descriptor can shrink
 //! the file under the mapping (which would turn accesses into SIGBUS) or make it read-only.
 //! Punching holes, which is how memory is given back, stays possible. The file is marked as never
 //! executable where the kernel knows that mark.

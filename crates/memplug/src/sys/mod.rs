@@ -30,7 +30,7 @@
 //!
 //! - Unsafe code is in `arena` (mapping calls), `copy` (raw copies) and `tmpfs` (a child process)
 //!   alone, and in tests.
-//! - No reference into the memory is ever made here, only raw addresses. Whoever makes one from
+//! - No reference into the memory is ever made here, only raw addresses. The code that makes one from
 //!   them answers for it: it must end before the range is unmapped, protected, discarded, or copied
 //!   over.
 //! - Sizes are `u64` bytes, checked. No call panics on any value, and a refused call has changed

@@ -19,9 +19,9 @@
 //! program may ignore or reap its children.
 //!
 //! The file system has no size limit, as a memory file has none; the layer above compares with what
-//! the system has. Files on it cannot be sealed, so whoever is handed such a descriptor can shrink
-//! the file under the mapping: hand it only to those who may. Under `deny` files are served with
-//! ordinary pages, silently, by the kernel's decision.
+//! the system has. Files on it cannot be sealed, so a process that is handed such a descriptor can
+//! shrink the file under the mapping: hand it only to processes that may. Under `deny` files are
+//! served with ordinary pages, silently, by the kernel's decision.
 // UNSAFETY: running code in a forked child and entering namespaces are unsafe calls.
 
 use core::fmt;

@@ -1,4 +1,4 @@
-//! The life of blocks, devices and nodes when nobody objects, and who hears of it when.
+//! The life of blocks, devices and nodes when no subscriber objects, and when each hears of it.
 //!
 //! Subscribers only listen here; those that refuse have a file of their own.
 

@@ -1,5 +1,5 @@
-//! Operations that fail: who refused is named, everyone who was told hears how it ended, and
-//! everything is as it was.
+//! Operations that fail: the refusing subscriber is named, the others that were told hear how it
+//! ended, and everything is as it was.
 
 use crate::bench::{Bench, GIB, Log, MIB, Machine, NODE0, NODE1, two_nodes};
 use crate::check::{Failure, Outcome, equal, error_of, holds};

@@ -8,7 +8,7 @@
 use super::rng::Rng;
 use std::collections::BTreeMap;
 
-/// First block of a DIMM on a machine whose boot memory ends below 4 GiB.
+/// First block of a DIMM on a machine with boot memory that ends below 4 GiB.
 const FIRST: u64 = 32;
 const BLOCK_SHIFT: u32 = 27;
 

@@ -78,11 +78,11 @@ impl Held {
     }
 }
 
-/// For whom is asked.
+/// The owners that ask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owners {
     pub(super) count: u8,
-    /// Whoever put a chunk asks for the next one; otherwise anybody does.
+    /// The owner that put a chunk asks for the next one; otherwise any owner does.
     pub(super) same: bool,
 }
 

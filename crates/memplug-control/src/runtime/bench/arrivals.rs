@@ -5,7 +5,7 @@
 //! looked last; a scenario that holds memory is to see what a kernel would do. So pages from
 //! blocks that came later are put aside until one of the block that came first is found.
 //!
-//! Left out: free lists after much use, whose order nobody can tell.
+//! Left out: free lists after much use; their order cannot be told.
 
 use memplug::core::units::PageCount;
 use memplug::core::{BlockState, PageRequest, ZoneKind};

@@ -2,8 +2,8 @@
 //! after any delay, that look around and hold pages while they are called.
 //!
 //! The words and the lines are those of the instrument behind the transcripts of the real
-//! kernel. A page that a callback keeps is one nobody can move: unmovable in a kernel zone, and
-//! one whose owner never moves it in Movable.
+//! kernel. A page that a callback keeps cannot be moved: in a kernel zone it is unmovable, and in
+//! Movable its owner never moves it.
 
 use super::arrivals::Arrivals;
 use crate::lists::{number_list, zone_words};

@@ -20,7 +20,7 @@ const CHUNKS: usize = 4096;
 pub(super) struct SystemMemory {
     machine: Machine,
     owner: Owner,
-    /// Nodes in whose zone Normal the system has what it needs.
+    /// Nodes with a zone Normal in which the system has what it needs.
     met: Mutex<BTreeSet<NodeId>>,
 }
 
