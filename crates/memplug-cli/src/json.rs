@@ -163,7 +163,7 @@ pub struct Operation {
     pub result: OperationResult,
     /// Whether that was to be.
     pub expected: bool,
-    /// Who refused or stood in the way, or the error.
+    /// What refused or stood in the way, or the error.
     pub detail: Option<String>,
     /// Blocks concerned.
     pub blocks: u64,
@@ -281,7 +281,7 @@ pub struct Notifications {
     pub calls: u64,
     /// Refusals.
     pub refusals: u64,
-    /// `Going*` that a subscriber was given and whose end it heard, exactly once.
+    /// `Going*` that a subscriber was given, and heard the end of, exactly once.
     pub ended: u64,
     /// Each subscriber, in calling order.
     pub subscribers: Vec<Subscriber>,

@@ -7,8 +7,8 @@
 //! sides are `SeqCst` and the total order of C++20 makes the fence superfluous: it compiles to
 //! nothing.
 //!
-//! Built with `--cfg coherence`, each access is counted by a model of cache coherence with many CPUs
-//! (`sync/coherence.rs`).
+//! Built with `--cfg coherence`, each access is told to a model of cache coherence with many CPUs
+//! (`sync/counted.rs`, `tests/coherence`).
 //!
 //! Locks here are for slow paths only; nothing is called back while one is held. The module is
 //! public for the crates above, which have the same needs and must meet the same models.
@@ -17,9 +17,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 #[cfg(coherence)]
-pub mod coherence;
-#[cfg(coherence)]
-mod counted;
+pub mod counted;
 
 #[cfg(coherence)]
 pub use self::counted::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
@@ -185,7 +183,7 @@ impl<T> Mutex<T> {
     #[cfg_attr(coherence, track_caller)]
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         #[cfg(coherence)]
-        let _taken = coherence::Taken::new(self);
+        let _taken = counted::Taken::new(self);
         #[cfg(any(loom, feature = "std"))]
         let mut guard = match self.0.lock() {
             Ok(guard) => guard,

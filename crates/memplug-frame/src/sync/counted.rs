@@ -1,10 +1,81 @@
-//! Words that tell the [model of cache coherence](super::coherence) of each access.
+//! Words and locks that tell an observer of each access, built with `--cfg coherence`: the model of cache
+//! coherence in `tests/coherence`.
 //!
 //! A counted word is laid out as the word of the standard library that it wraps, so that the lines are
-//! those of the ordinary build.
+//! those of the ordinary build. Left out: what is no atomic word or lock of `sync`.
 
-use super::coherence::{Kind, access};
+#[cfg(coherence)]
+extern crate std;
+
 use super::{Ordering, atomic};
+use core::panic::Location;
+use std::sync::OnceLock;
+
+/// What an access does with its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It reads it.
+    Load,
+    /// It writes it.
+    Store,
+    /// A read-modify-write.
+    Change,
+}
+
+/// One access of a word.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// Where the word lies.
+    pub address: usize,
+    /// What is done.
+    pub kind: Kind,
+    /// Where that stands in the source.
+    pub place: &'static Location<'static>,
+}
+
+static OBSERVER: OnceLock<fn(&Access)> = OnceLock::new();
+
+/// From now on `observer` is told of every access, by the accessing thread. The first observer stays.
+pub fn observe(observer: fn(&Access)) {
+    let _ = OBSERVER.set(observer);
+}
+
+fn tell(address: usize, kind: Kind, place: &'static Location<'static>) {
+    if let Some(observer) = OBSERVER.get() {
+        observer(&Access {
+            address,
+            kind,
+            place,
+        });
+    }
+}
+
+#[track_caller]
+fn access<T>(word: &T, kind: Kind) {
+    tell(core::ptr::from_ref(word).addr(), kind, Location::caller());
+}
+
+/// A lock that is held: taken by a read-modify-write, given back by a store.
+pub(super) struct Taken<'a, T> {
+    lock: &'a T,
+    place: &'static Location<'static>,
+}
+
+impl<'a, T> Taken<'a, T> {
+    #[track_caller]
+    pub(super) fn new(lock: &'a T) -> Self {
+        access(lock, Kind::Change);
+        let place = Location::caller();
+        Self { lock, place }
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        let address = core::ptr::from_ref(self.lock).addr();
+        tell(address, Kind::Store, self.place);
+    }
+}
 
 macro_rules! counted {
     ($name:ident, $value:ty, { $($change:ident),* }) => {

@@ -3,9 +3,9 @@
 //!
 //! One thread drives up to 256 CPUs through the real allocator, and through models of the accesses
 //! of two others. The times of a machine with few CPUs say nothing of one with many; the lines that
-//! must move between caches do. `docs/COHERENCE.md` says how to run it, and what it does not see.
+//! must move between caches do. `docs/perf/coherence.md` says how to run it, and what it does not see.
 //!
-//! - `rules`: the model itself. `workloads`: what CPUs get and put, and what is counted.
+//! - `simulator`: the model. `rules`: its tests. `workloads`: what CPUs get and put, and what is counted.
 //! - `frames`: what all allocators have in common, and ours. `buddy`, `llfree`: the others' models.
 //! - `curves`: the table, and what is asserted of it.
 
@@ -16,4 +16,5 @@ mod curves;
 mod frames;
 mod llfree;
 mod rules;
+mod simulator;
 mod workloads;

@@ -1,7 +1,7 @@
 //! The rules of the model, access by access: that a word, its neighbours in the line and a lock move
 //! as MESI has it. Each thread has a simulator of its own, so tests may run at once.
 
-use memplug_frame::sync::coherence::{self, Counts, count_anew, counts, run_on};
+use crate::simulator::{self, Counts, count_anew, counts, run_on};
 use memplug_frame::sync::{Apart, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering::SeqCst};
 
 fn of(cpu: usize, access: impl FnOnce()) -> Counts {
@@ -28,7 +28,7 @@ fn transfer(invalidated: u64) -> Counts {
 
 #[test]
 fn a_line_moves_as_its_copies_demand() {
-    coherence::restart();
+    simulator::restart();
     let word = Apart::new(AtomicU64::new(0));
     let load = || assert!(word.load(SeqCst) < 9);
     let store = || word.store(1, SeqCst);
@@ -50,7 +50,7 @@ fn a_line_moves_as_its_copies_demand() {
 
 #[test]
 fn neighbours_in_a_line_move_together() {
-    coherence::restart();
+    simulator::restart();
     let line = Apart::new((AtomicU32::new(0), AtomicBool::new(false)));
     let apart = Apart::new(AtomicU64::new(0));
     of(0, || line.0.store(1, SeqCst));
@@ -63,7 +63,7 @@ fn neighbours_in_a_line_move_together() {
 
 #[test]
 fn a_lock_moves_with_its_taker() {
-    coherence::restart();
+    simulator::restart();
     let lock = Apart::new(Mutex::new(0));
     let take = || lock.with(|value| *value += 1);
     of(0, take);
@@ -74,8 +74,8 @@ fn a_lock_moves_with_its_taker() {
         (1, 1),
         "taken, and given back"
     );
-    assert_eq!(coherence::busiest_line(), 1);
-    let movers = coherence::movers(9);
+    assert_eq!(simulator::busiest_line(), 1);
+    let movers = simulator::movers(9);
     assert_eq!((movers.len(), movers[0].transfers), (1, 1));
     assert!(movers[0].file.ends_with("rules.rs"));
 }

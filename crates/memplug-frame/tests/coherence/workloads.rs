@@ -4,7 +4,7 @@
 //! from a seed. Rounds of warm-up are not counted.
 
 use crate::frames::{Frames, Shape};
-use memplug_frame::sync::coherence::{self, run_on};
+use crate::simulator::{self, run_on};
 use std::collections::VecDeque;
 
 /// Rounds that are counted.
@@ -158,7 +158,7 @@ impl<'f> Machine<'f> {
 
 /// Runs a workload, all of it on new and empty caches.
 pub fn run(make: impl FnOnce(Shape) -> Box<dyn Frames>, shape: Shape, workload: Workload) -> Cost {
-    coherence::restart();
+    simulator::restart();
     run_on(0);
     let mut frames = make(shape);
     let mut machine = Machine::new(frames.as_mut(), shape, workload);
@@ -166,13 +166,13 @@ pub fn run(make: impl FnOnce(Shape) -> Box<dyn Frames>, shape: Shape, workload: 
     for _ in 0..256 + workload.held(shape.share) {
         machine.round(Machine::turn);
     }
-    coherence::count_anew();
+    simulator::count_anew();
     for _ in 0..ROUNDS {
         machine.round(Machine::turn);
     }
     let rounds = ROUNDS as f64;
     Cost {
-        transfers: coherence::counts().transfers as f64 / rounds / shape.cpus as f64,
-        busiest: coherence::busiest_line() as f64 / rounds,
+        transfers: simulator::counts().transfers as f64 / rounds / shape.cpus as f64,
+        busiest: simulator::busiest_line() as f64 / rounds,
     }
 }

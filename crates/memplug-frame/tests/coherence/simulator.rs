@@ -1,4 +1,4 @@
-//! A model of cache coherence behind the words of [`sync`](super), built with `--cfg coherence`.
+//! A simulator of cache coherence, told of each access by the words of the allocator's `sync` module.
 //!
 //! Each access of a counted word names its line (address / 64) and its kind. The simulator keeps, for
 //! each line, which of up to 256 CPUs have a copy, by the rules of MESI, and counts what the access
@@ -30,29 +30,17 @@
 //! - Whatever is not an atomic word or a lock of `sync`: plain fields, pointers in `OnceBox`, what a lock
 //!   guards. If a plain field shares a line with a written word, the model misses its readers.
 
-#[cfg(coherence)]
-extern crate std;
-
-use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::hash::{BuildHasherDefault, Hasher};
-use core::panic::Location;
+use memplug_frame::sync::counted::{self, Access, Kind};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::Location;
 
 /// CPUs that can be simulated.
 pub const CPUS: usize = 256;
 
 /// Bytes of a line, as a power of two.
 const LINE_SHIFT: u32 = 6;
-
-/// What an access does with its line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Load,
-    Store,
-    /// A read-modify-write.
-    Change,
-}
 
 /// Accesses since [`count_anew`], of all CPUs together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +131,12 @@ struct Simulator {
 }
 
 impl Simulator {
-    fn access(&mut self, address: usize, kind: Kind, place: Place) {
+    fn access(&mut self, access: &Access) {
+        let Access {
+            address,
+            kind,
+            place,
+        } = *access;
         let (cpu, line) = (self.cpu, address >> LINE_SHIFT);
         let Some(copies) = self.lines.get_mut(&line) else {
             self.lines.insert(line, Copies::only(cpu));
@@ -167,46 +160,17 @@ impl Simulator {
             }
         }
         self.counts.transfers += 1;
-        let site = (core::ptr::from_ref(place).addr(), line);
+        let site = (std::ptr::from_ref(place).addr(), line);
         self.moved.entry(site).or_insert((place, 0)).1 += 1;
     }
 }
 
-std::thread_local! {
+thread_local! {
     static SIMULATOR: RefCell<Simulator> = RefCell::default();
 }
 
 fn with<R>(f: impl FnOnce(&mut Simulator) -> R) -> R {
     SIMULATOR.with(|simulator| f(&mut simulator.borrow_mut()))
-}
-
-/// An access by the current CPU of this thread's simulator.
-#[track_caller]
-pub(super) fn access<T>(word: &T, kind: Kind) {
-    let (address, place) = (core::ptr::from_ref(word).addr(), Location::caller());
-    with(|simulator| simulator.access(address, kind, place));
-}
-
-/// A lock that is held: taken by a read-modify-write, given back by a store.
-pub(super) struct Taken<'a, T> {
-    lock: &'a T,
-    place: Place,
-}
-
-impl<'a, T> Taken<'a, T> {
-    #[track_caller]
-    pub(super) fn new(lock: &'a T) -> Self {
-        access(lock, Kind::Change);
-        let place = Location::caller();
-        Self { lock, place }
-    }
-}
-
-impl<T> Drop for Taken<'_, T> {
-    fn drop(&mut self) {
-        let address = core::ptr::from_ref(self.lock).addr();
-        with(|simulator| simulator.access(address, Kind::Store, self.place));
-    }
 }
 
 /// From now on this CPU makes the accesses of this thread.
@@ -218,8 +182,9 @@ pub fn run_on(cpu: usize) {
     with(|simulator| simulator.cpu = cpu);
 }
 
-/// Empties all caches and counters of this thread: for a new machine.
+/// Empties all caches and counters of this thread, and listens to the words: for a new machine.
 pub fn restart() {
+    counted::observe(|access| with(|simulator| simulator.access(access)));
     with(|simulator| *simulator = Simulator::default());
 }
 
