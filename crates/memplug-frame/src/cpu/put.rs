@@ -23,8 +23,22 @@ impl Cpus {
                 }
                 Put::Slow => {}
             }
+        } else if order >= Order::PAGEBLOCK {
+            return self.put_chunk(pfn, order, owner);
         }
         self.put_any(pfn, order, owner)
+    }
+
+    /// Orders 9 and 10.
+    #[inline(never)] // leaves the way of order 0 few registers to save
+    fn put_chunk(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Result<(), FreeError> {
+        match self.zones.blocks.put_chunk(pfn, order, owner) {
+            Some(change) => {
+                self.zones.note(change);
+                Ok(())
+            }
+            None => self.put_any(pfn, order, owner),
+        }
     }
 
     #[inline(never)] // leaves the way of a put that changes no more than a bit few registers to save

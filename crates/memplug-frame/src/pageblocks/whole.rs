@@ -11,10 +11,10 @@
 //! | anything | anything else | each for itself |
 
 use super::tag::{Kind, Tag};
-use super::{Change, Pageblock, Pageblocks};
+use super::{Change, Pageblock, Pageblocks, split_pfn};
 use crate::class::Class;
 use crate::sync::{AtomicU64, Ordering, relax};
-use memplug_units::{CpuId, Order};
+use memplug_units::{CpuId, Order, OwnerId, Pfn};
 
 /// Those of the bits that stand for wholly free pageblocks, by their tags.
 pub(crate) fn free_of(tags: &[AtomicU64], mut bits: u64) -> u64 {
@@ -105,6 +105,15 @@ impl Pageblocks {
     ) -> Option<Tag> {
         let make = |generation| Tag::of(Kind::Uniform, class, None, generation).with_busy(true);
         take(self.tag_word(pageblock)?, make, in_zone)
+    }
+
+    /// Frees a chunk of order 9 or 10, if nothing stands against it; [`Pageblocks::put`] knows what does.
+    #[inline]
+    pub(crate) fn put_chunk(&self, pfn: Pfn, order: Order, owner: OwnerId) -> Option<Change> {
+        let (pageblock, _) = split_pfn(pfn);
+        let tag = self.tag(pageblock)?;
+        let fits = Tag::expect_freed(owner, order).met_by(tag.into_bits()) && pfn.is_aligned(order);
+        fits.then(|| self.put_whole(pageblock, tag))?
     }
 
     /// Frees a chunk of order 9 or 10 with this tag; `None` if it is another by now.

@@ -68,7 +68,7 @@ struct Taking<'a> {
 
 impl Zones {
     /// One from the area that the CPU was granted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_granted(
         &self,
         place: &Place<'_>,
@@ -186,13 +186,30 @@ impl Taking<'_> {
     }
 
     /// One of the area's pageblocks, from where the CPU took its last on, then from the beginning.
-    #[inline]
+    #[inline(always)]
     fn take(&self) -> Option<(Pageblock, Tag)> {
         let from = self.line.bit.load(Ordering::Relaxed) as u32 % u64::BITS;
         let word = self.area.whole().load(Ordering::SeqCst);
-        let mut left = self.what.beginnings(word) & u64::MAX << from;
-        if let Some(taken) = self.take_next(&mut left) {
+        let left = self.what.beginnings(word) & u64::MAX << from;
+        // Mostly the next one is free.
+        if left != 0
+            && let Some(taken) = self.take_bit(left.trailing_zeros())
+        {
             return Some(taken);
+        }
+        self.take_later(left & left.wrapping_sub(1))
+    }
+
+    #[inline(never)] // leaves the way of the next one few registers to save
+    fn take_later(&self, mut left: u64) -> Option<(Pageblock, Tag)> {
+        for _ in 0..3 {
+            if left == 0 {
+                break;
+            }
+            if let Some(taken) = self.take_bit(left.trailing_zeros()) {
+                return Some(taken);
+            }
+            left &= left - 1;
         }
         // The word says more than there is: all tags are looked at once.
         let free = self.zones.free_in(&self.area);
@@ -200,33 +217,24 @@ impl Taking<'_> {
         self.zones.clear_whole(&self.area, word & !free);
         let mut left = self.what.beginnings(free);
         while left != 0 {
-            if let Some(taken) = self.take_next(&mut left) {
+            if let Some(taken) = self.take_bit(left.trailing_zeros()) {
                 return Some(taken);
             }
+            left &= left - 1;
         }
         None
     }
 
-    /// Tries a few of the bits, in order.
-    #[inline]
-    fn take_next(&self, left: &mut u64) -> Option<(Pageblock, Tag)> {
-        for _ in 0..4 {
-            if *left == 0 {
-                return None;
-            }
-            let bit = left.trailing_zeros();
-            *left &= *left - 1;
-            let pageblock = self.zones.first_in(self.area.number) + u64::from(bit);
-            if let Some(tag) = self.take_at(pageblock) {
-                let next = bit + if self.what.is_pair() { 2 } else { 1 };
-                self.line.bit.store(u64::from(next), Ordering::Relaxed);
-                return Some((pageblock, tag));
-            }
-        }
-        None
+    #[inline(always)]
+    fn take_bit(&self, bit: u32) -> Option<(Pageblock, Tag)> {
+        let pageblock = self.zones.first_in(self.area.number) + u64::from(bit);
+        let tag = self.take_at(pageblock)?;
+        let next = u64::from(bit) + self.what.pages() / PAGEBLOCK_PAGES;
+        self.line.bit.store(next, Ordering::Relaxed);
+        Some((pageblock, tag))
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_at(&self, pageblock: Pageblock) -> Option<Tag> {
         let in_zone = || self.area.is_in(self.place.id);
         let blocks = &self.zones.blocks;
